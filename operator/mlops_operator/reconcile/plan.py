@@ -1,0 +1,41 @@
+"""The plan: all that one pass of reconcile wants done for one resource.
+
+It only describes; `handlers` carries it out through `cluster`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ChildRef:
+    """Names one child in the resource's namespace, e.g. `ChildRef("batch/v1", "Job", "demo")`."""
+
+    api_version: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """A Kubernetes Event to post on the resource: `type` is `Normal` or `Warning`."""
+
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in this order: status (so that what is recorded precedes what is made), apply, delete, events.
+
+    `status` is the whole wanted status, or None to leave it as it is; it is patched only when it differs
+    from the present one. `requeue_after` (seconds) asks for another pass.
+    """
+
+    status: Mapping[str, Any] | None = None
+    apply: tuple[Mapping[str, Any], ...] = ()
+    delete: tuple[ChildRef, ...] = ()
+    events: tuple[Event, ...] = ()
+    requeue_after: float | None = None
