@@ -1,0 +1,4 @@
+"""What the status says: conditions, stages, failures, results.
+
+Pure functions over what was observed; nothing here writes.
+"""
