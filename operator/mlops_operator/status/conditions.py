@@ -1,24 +1,18 @@
-"""Conditions of a custom resource: setting one, reading one, and the format of times.
+"""Conditions of a custom resource: setting one and reading one.
 
 It knows no kind and no reason; callers give both.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
+
+from mlops_operator.api.times import parse_time, timestamp
+
+__all__ = ["Status", "get_condition", "parse_time", "set_condition", "timestamp"]
 
 Status = Literal["True", "False", "Unknown"]
 MESSAGE_LIMIT = 1024
-
-
-def timestamp(moment: datetime) -> str:
-    """`moment` (timezone-aware) as RFC 3339 in UTC with whole seconds, as Kubernetes writes times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_time(text: str) -> datetime:
-    """The moment that an RFC 3339 text of the API server names; raises ValueError on anything else."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
 
 
 def get_condition(conditions: Iterable[Mapping[str, Any]], type_: str) -> Mapping[str, Any] | None:

@@ -1,0 +1,122 @@
+"""TrainingRun as frozen dataclasses, and what was observed of one run.
+
+Parses what the API server has validated; it decides nothing and reads nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from mlops_operator.api.times import parse_time
+
+GROUP = "mlops.cats-dogs.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "TrainingRun"
+GIT_COMMIT = f"{GROUP}/git-commit"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """spec with the CRD's defaults filled in by the API server; empty image or bucket: not given."""
+
+    image: str
+    bucket: str
+    parameters: Mapping[str, Any]
+    cpu: str
+    memory: str
+    suspend: bool
+    active_deadline_seconds: int
+    pending_deadline_seconds: int
+    retries: int
+    ttl_seconds_after_finished: int
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One TrainingRun; `resource` is the whole object as the API server gave it."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    created: datetime
+    deleting: bool
+    git_commit: str
+    spec: Spec
+    status: Mapping[str, Any]
+    resource: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class BucketFailure:
+    """Why the bucket could not be read; `message` is one line that names the bucket."""
+
+    reason: Literal["BucketNotFound", "PermissionDenied", "BucketUnavailable", "ResultInvalid"]
+    message: str
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What the bucket holds for a run: hash and number of raw photographs, key, published model.json.
+
+    Empty `raw_hash` or `version`: not asked for, or not reached because of `failure`.
+    """
+
+    raw_hash: str = ""
+    photos: int = 0
+    version: str = ""
+    model: Mapping[str, Any] | None = None
+    failure: BucketFailure | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The trainer's own word, cleaned; None: it did not say. Percent 0 to 100, accuracy 0 to 1."""
+
+    stage: str
+    seen: datetime
+    percent: int | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    val_accuracy: float | None = None
+    eta_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The world around one run: the Job of its name, that Job's pods, the bucket, the trainer's word."""
+
+    job: Mapping[str, Any] | None = None
+    pods: tuple[Mapping[str, Any], ...] = ()
+    lookup: Lookup | None = None
+    progress: Progress | None = None
+
+
+def parse(resource: Mapping[str, Any]) -> TrainingRun:
+    """The run that `resource` describes; raises KeyError for an object the CRD would not admit."""
+    metadata, spec = resource["metadata"], resource["spec"]
+    return TrainingRun(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 1),
+        created=parse_time(metadata["creationTimestamp"]),
+        deleting="deletionTimestamp" in metadata,
+        git_commit=metadata.get("annotations", {}).get(GIT_COMMIT, "")[:64],
+        spec=Spec(
+            image=spec.get("image", ""),
+            bucket=spec.get("bucket", ""),
+            parameters=spec["parameters"],
+            cpu=spec["resources"]["cpu"],
+            memory=spec["resources"]["memory"],
+            suspend=spec["suspend"],
+            active_deadline_seconds=spec["activeDeadlineSeconds"],
+            pending_deadline_seconds=spec["pendingDeadlineSeconds"],
+            retries=spec["retries"],
+            ttl_seconds_after_finished=spec["ttlSecondsAfterFinished"],
+        ),
+        status=resource.get("status", {}),
+        resource=resource,
+    )
