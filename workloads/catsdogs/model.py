@@ -1,0 +1,101 @@
+"""The networks, and how a saved one is read back: the same code in training and in serving.
+It must not know about pipelines, buckets or HTTP, and must not load a file whose SHA-256 was not given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+# Channel means and deviations of natural photographs (ImageNet), on the 0..1 scale.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+WIDTHS = (32, 64, 128)
+
+
+class ModelFileError(ValueError):
+    """A model file that is not what was asked for; the message says what differs."""
+
+
+def _block(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+    )
+
+
+class SimpleCNN(nn.Module):
+    """Three convolution blocks and global pooling: normalised (N, 3, S, S) to logits (N, 2), any S >= 8."""
+
+    def __init__(self, dropout: float = 0.2) -> None:
+        super().__init__()
+        ends = (3, *WIDTHS)
+        self.features = nn.Sequential(*(_block(a, b) for a, b in zip(ends, ends[1:], strict=False)))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * WIDTHS[-1], 2))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        maps = self.features(batch)
+        # Mean says how much of a texture there is, maximum whether it is there at all.
+        pooled = torch.cat((maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))), dim=1)
+        logits: torch.Tensor = self.head(pooled)
+        return logits
+
+
+ARCHITECTURES: Mapping[str, type[nn.Module]] = {"SimpleCNN": SimpleCNN}
+
+
+def build(architecture: str) -> nn.Module:
+    """A freshly initialised network in channels_last. Raises ValueError for an unknown name."""
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture {architecture!r} is unknown; known are {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[architecture]().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def normalize(batch: torch.Tensor) -> torch.Tensor:
+    """uint8 (N, 3, S, S) in 0..255 to float32 of mean 0 and deviation 1 per channel, in channels_last."""
+    scale = torch.tensor([1.0 / (255.0 * d) for d in DEVIATION]).view(1, 3, 1, 1)
+    shift = torch.tensor([m / d for m, d in zip(MEAN, DEVIATION, strict=True)]).view(1, 3, 1, 1)
+    floats = batch.to(torch.float32).contiguous(memory_format=torch.channels_last)
+    return floats.mul_(scale.to(batch.device)).sub_(shift.to(batch.device))
+
+
+def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """Softmax of logits (N, 2) over the temperature (> 0): rows sum to 1, columns are key.CLASSES."""
+    return torch.softmax(logits / temperature, dim=1)
+
+
+def save(path: Path, module: nn.Module, metadata: Mapping[str, Any]) -> str:
+    """Write state dict and metadata (plain values only) and return the file's SHA-256 in hex."""
+    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    torch.save({"metadata": dict(metadata), "state": state}, path)
+    return sha256_of(path)
+
+
+def load(path: Path | str, sha256: str) -> tuple[nn.Module, dict[str, Any]]:
+    """The network in eval mode and its metadata (architecture, imageSize, classes, temperature).
+
+    Raises ModelFileError when the file's SHA-256 is not `sha256`, before anything of it is unpickled, or
+    when it holds something else than a model of ours.
+    """
+    found = sha256_of(Path(path))
+    if found != sha256:
+        raise ModelFileError(f"{path}: SHA-256 is {found}, not {sha256}")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict) or not {"metadata", "state"} <= content.keys():
+        raise ModelFileError(f"{path}: not a model file: no metadata and state")
+    metadata: dict[str, Any] = content["metadata"]
+    module = build(metadata["architecture"])
+    module.load_state_dict(content["state"])
+    return module.eval(), metadata
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hex, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,78 @@
+"""The process that DVC starts for one stage: `python -m catsdogs.pipeline STAGE` in a workspace.
+It must not talk to Kubernetes; how it ended is left in .catsdogs/result.json for whoever waits."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+import traceback
+from typing import Any
+
+from catsdogs import key
+from catsdogs.errors import REASONS, Exit, StageError
+from catsdogs.pipeline.workspace import STATE, write_json
+
+RESULT = STATE / "result.json"
+
+
+def main(arguments: list[str]) -> int:
+    """Run one stage, write its result, return its exit code."""
+    if len(arguments) != 1 or arguments[0] not in ("raw", *key.STAGES):
+        print(f"usage: python -m catsdogs.pipeline raw|{'|'.join(key.STAGES)}", file=sys.stderr)
+        return Exit.CONFIG_ERROR
+    stage = arguments[0]
+    RESULT.unlink(missing_ok=True)
+    started = time.monotonic()
+    try:
+        summary = _run(stage)
+    except StageError as error:
+        print(f"{stage}: {error.message}\n{stage}: hint: {error.hint}", file=sys.stderr)
+        write_json(RESULT, failed(stage, error))
+        return error.code
+    except Exception as error:
+        traceback.print_exc()
+        write_json(RESULT, crashed(stage, error))
+        return Exit.CRASH
+    seconds = round(time.monotonic() - started, 1)
+    write_json(RESULT, {"stage": stage, "ok": True, "seconds": seconds, "summary": summary})
+    return Exit.OK
+
+
+def _run(stage: str) -> dict[str, Any]:
+    if stage == "raw":
+        from catsdogs.pipeline import raw
+
+        photos = raw.list_photos()
+        return {"rawHash": raw.write_manifest(photos), "photographs": len(photos)}
+    module = importlib.import_module(f"catsdogs.pipeline.{stage}")
+    summary: dict[str, Any] = module.run()
+    return summary
+
+
+def failed(stage: str, error: StageError) -> dict[str, Any]:
+    """The result of a stage that could say what is wrong."""
+    return {
+        "stage": stage,
+        "ok": False,
+        "reason": error.reason,
+        "message": error.message,
+        "hint": error.hint,
+        "exitCode": int(error.code),
+    }
+
+
+def crashed(stage: str, error: BaseException) -> dict[str, Any]:
+    """The result of a stage that ended in an exception nobody foresaw."""
+    return {
+        "stage": stage,
+        "ok": False,
+        "reason": REASONS[Exit.CRASH],
+        "message": f"{type(error).__name__}: {error}".splitlines()[0][:500],
+        "hint": "the stage's log has the traceback",
+        "exitCode": int(Exit.CRASH),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
