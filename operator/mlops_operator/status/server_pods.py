@@ -40,7 +40,7 @@ def find_trouble(pods: Iterable[Mapping[str, Any]], deployment: Mapping[str, Any
     conditions = _status(deployment or {}).get("conditions") or ()
     failure = get_condition(conditions, "ReplicaFailure")
     if failure is not None and failure["status"] == "True":
-        return Trouble(failure.get("reason", "FailedCreate"), _line(failure.get("message", "no pod could be made")))
+        return Trouble(failure.get("reason", "FailedCreate"), _line(failure.get("message", "no pod made")))
     return None
 
 
@@ -59,14 +59,16 @@ def _of_pod(pod: Mapping[str, Any]) -> Trouble | None:
             return Trouble(ended.get("reason") or "Error", f"pod {name} ended and starts again: {last_words}")
     scheduled = get_condition(status.get("conditions") or (), "PodScheduled")
     if scheduled is not None and scheduled["status"] == "False":
-        return Trouble(scheduled.get("reason") or "Unschedulable", f"pod {name}: {_line(scheduled.get('message', ''))}")
+        said = _line(scheduled.get("message", ""))
+        return Trouble(scheduled.get("reason") or "Unschedulable", f"pod {name}: {said}")
     if status.get("phase") == "Failed":
-        return Trouble(status.get("reason") or "PodFailed", f"pod {name}: {_line(status.get('message', 'failed'))}")
+        said = _line(status.get("message", "failed"))
+        return Trouble(status.get("reason") or "PodFailed", f"pod {name}: {said}")
     return None
 
 
 def _last_words(ended: Mapping[str, Any]) -> str:
-    """What a container that ended has left: the message of its JSON, else the last line, with its exit code."""
+    """What a container that ended left: the message of its JSON or its last line, with the exit code."""
     if not ended:
         return ""
     text = (ended.get("message") or "").strip()

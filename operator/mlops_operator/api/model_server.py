@@ -1,0 +1,131 @@
+"""The ModelServer as the operator sees it: its spec parsed once, and what was observed of its world.
+
+Defaults are the CRD's, which the API server has filled in; nothing here decides anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+API_VERSION = "mlops.cats-dogs.io/v1alpha1"
+KIND = "ModelServer"
+
+
+@dataclass(frozen=True)
+class ModelFrom:
+    """Where the model comes from: `training_run`, `match_labels` or `uri` with `sha256`; the rest empty."""
+
+    training_run: str = ""
+    match_labels: Mapping[str, str] = field(default_factory=dict)
+    uri: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Autoscaling:
+    """Bounds of the number of pods, and the mean CPU use aimed at in percent of the request."""
+
+    min_replicas: int
+    max_replicas: int
+    target_cpu_utilization: int
+
+
+@dataclass(frozen=True)
+class ModelServer:
+    """One ModelServer. `replicas` counts only without `autoscaling`; `image` "" means the operator's own."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    model_from: ModelFrom
+    image: str = ""
+    replicas: int = 1
+    autoscaling: Autoscaling | None = None
+    cpu: str = "500m"
+    memory: str = "1Gi"
+    expose: str = "LoadBalancer"
+    stop: bool = False
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """What an owner reference needs of this resource."""
+        metadata = {"name": self.name, "namespace": self.namespace, "uid": self.uid}
+        return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model file; its SHA-256 is what it is, the rest says where it came from ("" where unknown).
+
+    `test_accuracy` is a decimal string from 0 to 1, as the training recorded it.
+    """
+
+    uri: str
+    sha256: str
+    version: str = ""
+    training_run: str = ""
+    test_accuracy: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of one ModelServer's world; each object is as the API server gives it, None where absent.
+
+    `pods` are those that carry the Deployment's selector labels, `training_runs` all of the namespace. The
+    Deployment comes with its `managedFields`. `model` is what `model.json` beside `modelFrom.uri` holds.
+    """
+
+    deployment: Mapping[str, Any] | None = None
+    service: Mapping[str, Any] | None = None
+    pods: tuple[Mapping[str, Any], ...] = ()
+    training_runs: tuple[Mapping[str, Any], ...] = ()
+    hpa: Mapping[str, Any] | None = None
+    model: Mapping[str, Any] | None = None
+    podmonitoring_available: bool = True
+
+
+def parse(body: Mapping[str, Any]) -> ModelServer:
+    """A ModelServer from its API object. Raises KeyError or TypeError on what the CRD would have refused."""
+    metadata, spec = body["metadata"], body["spec"]
+    resources = spec.get("resources") or {}
+    return ModelServer(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        model_from=_model_from(spec["modelFrom"]),
+        image=spec.get("image", ""),
+        replicas=spec.get("replicas", 1),
+        autoscaling=_autoscaling(spec.get("autoscaling")),
+        cpu=resources.get("cpu", "500m"),
+        memory=resources.get("memory", "1Gi"),
+        expose=(spec.get("expose") or {}).get("type", "LoadBalancer"),
+        stop=spec.get("stop", False),
+        status=body.get("status") or {},
+    )
+
+
+def model_json_uri(server: ModelServer) -> str | None:
+    """Where the description of a fixed model lies (`Observed.model`); None for a model that a run makes."""
+    uri = server.model_from.uri
+    return f"{uri.rpartition('/')[0]}/model.json" if uri else None
+
+
+def _model_from(given: Mapping[str, Any]) -> ModelFrom:
+    return ModelFrom(
+        training_run=given.get("trainingRun", ""),
+        match_labels=dict((given.get("selector") or {}).get("matchLabels") or {}),
+        uri=given.get("uri", ""),
+        sha256=given.get("sha256", ""),
+    )
+
+
+def _autoscaling(given: Mapping[str, Any] | None) -> Autoscaling | None:
+    if given is None:
+        return None
+    return Autoscaling(
+        min_replicas=given.get("minReplicas", 1),
+        max_replicas=given["maxReplicas"],
+        target_cpu_utilization=given.get("targetCPUUtilization", 70),
+    )

@@ -1,0 +1,39 @@
+"""The PodDisruptionBudget of a ModelServer: a drain takes its pods one by one.
+
+It takes no client and reads nothing of the cluster.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlops_operator.builders.common import labels, selector
+from mlops_operator.builders.deployment import APP
+
+
+@dataclass(frozen=True)
+class PdbInputs:
+    """The ModelServer's name, namespace and owner reference."""
+
+    name: str
+    namespace: str
+    owner: Mapping[str, Any]
+
+
+def build_pdb(inputs: PdbInputs) -> dict[str, Any]:
+    """The PodDisruptionBudget to apply. A pod that is not ready may always be evicted."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": inputs.name,
+            "namespace": inputs.namespace,
+            "labels": labels(APP, inputs.name),
+            "ownerReferences": [dict(inputs.owner)],
+        },
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": selector(APP, inputs.name)},
+        },
+    }
