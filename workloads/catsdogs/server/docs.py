@@ -1,0 +1,70 @@
+"""Renders an OpenAPI document as one HTML page that needs no script and no other file.
+It must not know this API: all it shows comes from the document."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from importlib import resources
+from typing import Any
+
+EXAMPLE = """curl -F file=@cat.jpg http://HOST/predict
+curl -H 'Content-Type: image/jpeg' --data-binary @cat.jpg http://HOST/predict"""
+
+
+def html(document: dict[str, Any]) -> str:
+    """The page as text. Only the parts of OpenAPI that our document uses are shown."""
+    info = document["info"]
+    paths = document["paths"].items()
+    operations = [_operation(method, path, body) for path, item in paths for method, body in item.items()]
+    schemas = [_schema(name, body) for name, body in document["components"]["schemas"].items()]
+    template = resources.files("catsdogs.server").joinpath("static/docs.html").read_text("utf-8")
+    filled = {
+        "{{title}}": escape(info["title"]),
+        "{{description}}": escape(info["description"]),
+        "{{example}}": escape(EXAMPLE),
+        "{{operations}}": "\n".join(operations),
+        "{{schemas}}": "\n".join(schemas),
+    }
+    for mark, text in filled.items():
+        template = template.replace(mark, text)
+    return template
+
+
+def _operation(method: str, path: str, body: dict[str, Any]) -> str:
+    takes = ", ".join(body.get("requestBody", {}).get("content", {}))
+    rows = [
+        f"<tr><td><code>{status}</code></td><td>{_prose(answer['description'])}</td><td>{_types(answer)}</td></tr>"
+        for status, answer in body["responses"].items()
+    ]
+    return (
+        f'<section id="{escape(body["operationId"])}">'
+        f'<h2><span class="method {method}">{method.upper()}</span> '
+        f"<code>{escape(path)}</code></h2><p>{_prose(body['summary'])}</p>"
+        + (f"<p>{_prose(body['description'])}</p>" if "description" in body else "")
+        + (f"<p>Takes <code>{escape(takes)}</code></p>" if takes else "")
+        + f"<table><thead><tr><th>Status</th><th>Meaning</th><th>Body</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></section>"
+    )
+
+
+def _types(answer: dict[str, Any]) -> str:
+    shown = []
+    for media_type, content in answer.get("content", {}).items():
+        reference = content["schema"].get("$ref", "")
+        name = reference.rpartition("/")[2]
+        shown.append(f'<a href="#schema-{escape(name)}">{escape(name)}</a>' if name else escape(media_type))
+    return ", ".join(shown)
+
+
+def _schema(name: str, body: dict[str, Any]) -> str:
+    text = escape(json.dumps(body, indent=2))
+    return (
+        f'<section id="schema-{escape(name)}"><h3>{escape(name)}</h3><pre tabindex="0">{text}</pre></section>'
+    )
+
+
+def _prose(text: str) -> str:
+    """Escaped text, with `code` between backquotes."""
+    pieces = escape(text).split("`")
+    return "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))

@@ -1,0 +1,91 @@
+"""Brings the model in: fetch, verify, warm up, then serve, tried again where that can help.
+It must not make the server ready in any other way, and must not raise: the reason goes to /health."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from catsdogs.server.config import ConfigError, Settings, checked_address
+from catsdogs.server.source import SourceError, fetch
+from catsdogs.server.state import Served, State
+
+logger = logging.getLogger("catsdogs.server")
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+
+
+def start(settings: Settings, state: State, loaded: Callable[[Served], None]) -> threading.Event:
+    """Load in the background; the returned event, when set, ends the retries."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(settings, state, loaded, stop), name="loader", daemon=True)
+    thread.start()
+    return stop
+
+
+def run(settings: Settings, state: State, loaded: Callable[[Served], None], stop: threading.Event) -> None:
+    """Try until a model is served, until it is sure that none can be, or until `stop`."""
+    pause = FIRST_PAUSE
+    begin = time.monotonic()
+    while not stop.is_set():
+        try:
+            served = load(settings)
+        except SourceError as error:
+            state.fail(f"{error}; tried again every {LONGEST_PAUSE:.0f} s or sooner")
+            logger.warning("model not loaded: %s; next attempt in %.0f s", error, pause)
+            stop.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        except Exception as error:
+            known = isinstance(error, ConfigError | ValueError)
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            state.fail(reason)
+            logger.critical("no model will be served: %s", reason, exc_info=None if known else error)
+            return
+        else:
+            loaded(served)
+            state.serve(served)
+            seconds = time.monotonic() - begin
+            logger.info("model %s (%s) loaded in %.1f s", served.version, served.sha256[:12], seconds)
+            return
+
+
+def load(settings: Settings) -> Served:
+    """One attempt. Raises ConfigError, model.ModelFileError (neither can be helped) or SourceError."""
+    scheme, bucket, path = checked_address(settings)
+    # torch takes seconds to import: it does so while the file comes over the network.
+    warming = threading.Thread(target=importlib.import_module, args=("catsdogs.server.predictor",))
+    warming.start()
+    with tempfile.TemporaryDirectory(prefix="model-") as folder:
+        try:
+            local, description = fetch(scheme, bucket, path, Path(folder))
+        finally:
+            warming.join()
+        from catsdogs.server import predictor
+
+        try:
+            loaded = predictor.load(local, settings.model_sha256)
+        except OSError as error:
+            raise SourceError(f"{settings.model_uri} can't be read: {error.strerror}") from error
+    return Served(
+        predictor=loaded,
+        uri=settings.model_uri,
+        version=settings.model_version or str(description.get("version", "")),
+        sha256=settings.model_sha256,
+        training_run=settings.training_run,
+        description=_own(description, settings),
+    )
+
+
+def _own(description: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The description, if it is of this very file; another model's lineage would be a lie."""
+    if description and description.get("sha256") != settings.model_sha256:
+        logger.warning("model.json beside %s describes another file: lineage is unknown", settings.model_uri)
+        return {}
+    return description
