@@ -3,12 +3,14 @@ its `predict` must be safe to call from several threads at once."""
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from catsdogs import images, key, model
 
@@ -62,12 +64,13 @@ class Predictor:
             return model.probabilities(logits, self.temperature)
 
     def warm_up(self) -> None:
-        """Let the first request not pay for the kernels' set-up. Raises ModelFileError for nonsense."""
-        blank = torch.full((1, 3, self.image_size, self.image_size), 128, dtype=torch.uint8)
+        """Let the first request not pay for the set-up. Raises ModelFileError for an answer that is none."""
+        gray = io.BytesIO()
+        Image.new("RGB", (320, 240), (128, 128, 128)).save(gray, "JPEG")
         for _ in range(WARM_UP_PASSES):
-            row = self.forward(blank)[0]
-        if row.shape != (2,) or not bool(torch.isfinite(row).all()):
-            raise model.ModelFileError("the network does not answer a blank picture with two probabilities")
+            answer = self.predict(gray.getvalue()).probabilities
+        if not all(0 <= share <= 1 for share in answer.values()):
+            raise model.ModelFileError(f"the network answers a gray picture with {answer}")
 
 
 def load(path: Path, sha256: str) -> Predictor:
