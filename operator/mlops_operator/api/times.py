@@ -13,4 +13,4 @@ def timestamp(moment: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """The moment that an RFC 3339 text of the API server names; raises ValueError on anything else."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -10,11 +10,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ChildRef:
-    """Names one child in the resource's namespace, e.g. `ChildRef("batch/v1", "Job", "demo")`."""
+    """Names one child in the resource's namespace, e.g. `ChildRef("batch/v1", "Job", "demo")`.
+
+    With `uid`, only that very object is meant, not another one of the same name.
+    """
 
     api_version: str
     kind: str
     name: str
+    uid: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,16 @@ class Event:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do, in this order: status (so that what is recorded precedes what is made), apply, delete, events.
+    """What to do, in this order: status (so that what is recorded precedes what is made), create, apply,
+    delete, events.
 
     `status` is the whole wanted status, or None to leave it as it is; it is patched only when it differs
-    from the present one. `requeue_after` (seconds) asks for another pass.
+    from the present one. `create` is made only where its name is free, and then looked at again at once;
+    `apply` is server-side apply. `requeue_after` (seconds) asks for another pass.
     """
 
     status: Mapping[str, Any] | None = None
+    create: Mapping[str, Any] | None = None
     apply: tuple[Mapping[str, Any], ...] = ()
     delete: tuple[ChildRef, ...] = ()
     events: tuple[Event, ...] = ()

@@ -1,0 +1,162 @@
+"""The failure capsule: stage, reason, exit code, message, log and hint of a failed attempt.
+
+Filled from the pod's own status while it is there, so that it outlives the pod; decides nothing.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from mlops_operator.api.times import timestamp
+from mlops_operator.api.training_run import TrainingRun
+from mlops_operator.status.pod import STAGE_NAMES, as_object, stages
+
+LOG_BYTES = 1024
+TEXT = 1024
+
+EXIT_REASONS: Mapping[int, str] = {
+    65: "DataError",
+    66: "BucketNotFound",
+    67: "DataChanged",
+    75: "Unavailable",
+    77: "PermissionDenied",
+    78: "ConfigError",
+    137: "Killed",
+    143: "Terminated",
+}
+
+HINTS: Mapping[str, str] = {
+    "OOMKilled": "Create a TrainingRun with more spec.resources.memory, or a smaller batchSize or imageSize.",
+    "Evicted": "The node ran short of memory or disk: ask for what the run needs in spec.resources.",
+    "Preempted": "Something more important took the place; create the TrainingRun again when there is room.",
+    "NodeLost": "The node went away; create the TrainingRun again.",
+    "ImagePull": "Check that spec.image exists and that the nodes may pull it.",
+    "Unschedulable": "Lower spec.resources, or add a node that has room.",
+    "NotStarted": "Look at `kubectl describe` of the Job and its pod: quota, admission or a slow volume.",
+    "StartError": "Look at `kubectl describe pod`: the container's settings or the node are at fault.",
+    "DataError": "Correct the photographs in the bucket, then create the TrainingRun again.",
+    "BucketNotFound": "Create the bucket, or correct spec.bucket in a new TrainingRun.",
+    "DataChanged": "Photographs changed while the run was starting: create it again when uploads are done.",
+    "Unavailable": "A service did not answer in any attempt: look at its health, then create the run again.",
+    "PermissionDenied": "Give the trainer's and the operator's service accounts access to the bucket.",
+    "ConfigError": "Correct the parameters in a new TrainingRun.",
+    "Killed": "Something outside killed the stage; if it happens again, look at the node's log.",
+    "Terminated": "The pod was stopped from outside; create the TrainingRun again.",
+    "StageFailed": "Read the log below; if it names no cause, run the stage on a laptop with `dvc repro`.",
+    "DeadlineExceeded": "Raise spec.activeDeadlineSeconds, or train for fewer epochs.",
+    "JobLost": "Its Job and result are gone; create the TrainingRun again, what it stored is reused.",
+}
+
+_DISRUPTIONS: Mapping[str, str] = {
+    "PreemptionByScheduler": "Preempted",
+    "EvictionByEvictionAPI": "Evicted",
+    "TerminationByKubelet": "Evicted",
+    "DeletionByTaintManager": "NodeLost",
+    "DeletionByPodGC": "NodeLost",
+}
+_REASON = re.compile(r"[A-Z][A-Za-z0-9]{1,40}")
+
+
+def capsule(
+    run: TrainingRun, reason: str, message: str, attempt: int, now: datetime, stage: str = ""
+) -> dict[str, Any]:
+    """A capsule for a failure that no container reported, such as a deadline."""
+    return _clean(
+        {
+            "stage": stage or run.status.get("stage"),
+            "reason": reason,
+            "message": message[:TEXT],
+            "hint": HINTS.get(reason),
+            "attempt": attempt or None,
+            "time": timestamp(now),
+        }
+    )
+
+
+def pod_capsule(run: TrainingRun, pod: Mapping[str, Any], attempt: int, now: datetime) -> dict[str, Any]:
+    """The capsule of a pod that failed: the first stage that ended badly, or the pod's own reason."""
+    disruption = _disruption(pod)
+    for name, container in stages(pod):
+        ended = container.get("state", {}).get("terminated")
+        if ended and ended.get("exitCode") != 0:
+            found = _stage_capsule(STAGE_NAMES[name], ended, attempt, now)
+            if disruption:
+                reason, message = disruption
+                return {**found, "reason": reason, "message": message, "hint": HINTS[reason]}
+            return found
+    reason, message = disruption or ("StageFailed", _pod_message(pod))
+    return capsule(run, reason, message, attempt, now)
+
+
+def exit_code(pod: Mapping[str, Any]) -> int | None:
+    """The first exit code other than 0 of a stage of `pod`, or None."""
+    for _, container in stages(pod):
+        code = container.get("state", {}).get("terminated", {}).get("exitCode", 0)
+        if code != 0:
+            return int(code)
+    return None
+
+
+def disrupted(pod: Mapping[str, Any]) -> bool:
+    """Whether the cluster itself ended the pod, which the Job does not count as a failure."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in conditions)
+
+
+def tail(text: str) -> str:
+    """The last 1 KiB of `text`, from the start of a line where there is one, without control characters."""
+    printable = "".join(c for c in text if c in "\n\t" or c.isprintable())
+    cut = printable.encode()[-LOG_BYTES:].decode(errors="ignore")
+    if len(cut) < len(printable) and "\n" in cut:
+        cut = cut.split("\n", 1)[1]
+    return cut.strip("\n")
+
+
+def _stage_capsule(stage: str, ended: Mapping[str, Any], attempt: int, now: datetime) -> dict[str, Any]:
+    text, code = ended.get("message", ""), ended["exitCode"]
+    report = as_object(text)
+    reason = "OOMKilled" if ended.get("reason") == "OOMKilled" else _reason(report, code)
+    message = report.get("message") or f"Stage {stage} ended with exit code {code}"
+    if reason == "OOMKilled":
+        message = f"Stage {stage} used more memory than spec.resources.memory allows"
+    return _clean(
+        {
+            "stage": stage,
+            "reason": reason,
+            "exitCode": code,
+            "message": str(message)[:TEXT],
+            "log": "" if report else tail(text),
+            "hint": str(report.get("hint") or HINTS.get(reason, ""))[:TEXT],
+            "attempt": attempt or None,
+            "time": ended.get("finishedAt") or timestamp(now),
+        }
+    )
+
+
+def _reason(report: Mapping[str, Any], code: int) -> str:
+    given = report.get("reason")
+    if isinstance(given, str) and _REASON.fullmatch(given):
+        return given
+    return EXIT_REASONS.get(code, "StageFailed")
+
+
+def _disruption(pod: Mapping[str, Any]) -> tuple[str, str] | None:
+    status = pod.get("status", {})
+    if status.get("reason") in ("Evicted", "Preempting"):
+        reason = "Evicted" if status["reason"] == "Evicted" else "Preempted"
+        return reason, str(status.get("message") or f"The pod was {reason.lower()}")[:TEXT]
+    for condition in status.get("conditions", ()):
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            reason = _DISRUPTIONS.get(condition.get("reason", ""), "Evicted")
+            return reason, str(condition.get("message") or f"The pod was {reason.lower()}")[:TEXT]
+    return None
+
+
+def _pod_message(pod: Mapping[str, Any]) -> str:
+    status = pod.get("status", {})
+    return str(status.get("message") or status.get("reason") or "The pod failed without saying why")
+
+
+def _clean(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if value not in (None, "")}
