@@ -1,0 +1,215 @@
+"""The programs of the cluster: from the cache, else the official release, else built from the pinned Go modules.
+
+It puts each program at one place in the cache, whole or not at all, and starts none.
+"""
+
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache as once
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from devcluster import paths
+from devcluster.errors import DevclusterError
+from devcluster.progress import Reporter, Step
+
+KUBERNETES = "v1.36.3"
+_VERSION = "k8s.io/component-base/version"
+_RELEASE_TIMEOUT = 4  # seconds; a machine without that network must not wait for it
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program: the Go package that it is built from, and where its release is published, if it is.
+
+    `module` is a folder of `devcluster/modules`; `release` the address of the binary, or of a tar file that
+    holds it as `member`; `checksum` the address of its published SHA-256 (a line that begins with it).
+    """
+
+    module: str
+    package: str
+    version: str
+    release: str = ""
+    checksum: str = ""
+    member: str = ""
+
+    @property
+    def ldflags(self) -> str:
+        if self.module != "kubernetes":
+            return "-s -w"
+        major, minor, _ = self.version.removeprefix("v").split(".")
+        return (
+            f"-s -w -X {_VERSION}.gitVersion={self.version} -X {_VERSION}.gitMajor={major}"
+            f" -X {_VERSION}.gitMinor={minor} -X {_VERSION}.gitTreeState=clean"
+        )
+
+
+def _kubernetes(command: str) -> Program:
+    release = f"https://dl.k8s.io/release/{KUBERNETES}/bin/linux/amd64/{command}"
+    return Program("kubernetes", f"k8s.io/kubernetes/cmd/{command}", KUBERNETES, release, f"{release}.sha256")
+
+
+def _containerd(command: str) -> Program:
+    version = "v2.4.2"
+    name = f"containerd-{version.removeprefix('v')}-linux-amd64.tar.gz"
+    release = f"https://github.com/containerd/containerd/releases/download/{version}/{name}"
+    package = f"github.com/containerd/containerd/v2/cmd/{command}"
+    return Program("containerd", package, version, release, f"{release}.sha256sum", f"bin/{command}")
+
+
+PROGRAMS = {
+    "etcd": Program("etcd", "go.etcd.io/etcd/server/v3", "v3.6.16"),
+    **{
+        command: _kubernetes(command)
+        for command in (
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubectl",
+            "kubelet",
+            "kube-proxy",
+        )
+    },
+    **{command: _containerd(command) for command in ("containerd", "containerd-shim-runc-v2", "ctr")},
+    "pause": Program("pause", "devcluster/pause", "v1"),
+    "registry": Program("registry", "github.com/distribution/distribution/v3/cmd/registry", "v3.1.2"),
+    "fake-gcs-server": Program("object-store", "github.com/fsouza/fake-gcs-server", "v1.56.1"),
+    "coredns": Program("coredns", "github.com/coredns/coredns", "v1.15.0"),
+    "metrics-server": Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0"),
+}
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+NODE = ("pause", "containerd", "containerd-shim-runc-v2", "ctr", "kubelet", "kube-proxy", "registry")
+ADDONS = ("coredns", "metrics-server")
+
+
+def path(name: str) -> Path:
+    """The place of a program in the cache, whether it is there or not."""
+    program = PROGRAMS[name]
+    return paths.cache() / "programs" / f"{name}-{program.version}" / name
+
+
+def ensure(names: Iterable[str], report: Reporter) -> dict[str, Path]:
+    """Make the programs be there, and return their places.
+
+    Raises `DevclusterError` when one can neither be fetched nor built.
+    """
+    for name in names:
+        if not path(name).exists():
+            _obtain(name, report)
+    return {name: path(name) for name in names}
+
+
+def _obtain(name: str, report: Reporter) -> None:
+    target = path(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.parent / "lock"):
+        if target.exists():  # another start made it while this one waited
+            return
+        partial = target.with_suffix(".partial")
+        with report.step(f"{name} {PROGRAMS[name].version}") as step:
+            if not _fetch(PROGRAMS[name], partial, step):
+                _build(name, partial, step)
+            partial.chmod(0o755)
+            partial.replace(target)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@once
+def _reachable(host: str) -> bool:
+    try:
+        urllib.request.urlopen(f"https://{host}/", timeout=_RELEASE_TIMEOUT).close()
+    except urllib.error.HTTPError as error:
+        return error.code < 500 and error.code != 403
+    except OSError:
+        return False
+    return True
+
+
+def _fetch(program: Program, partial: Path, step: Step) -> bool:
+    if not program.release or not _reachable(urlsplit(program.release).hostname or ""):
+        return False
+    step.update(None, "downloading the release")
+    try:
+        published = _get(program.checksum).split()[0].decode()
+        body = _get(program.release, step)
+    except OSError:
+        return False
+    if hashlib.sha256(body).hexdigest() != published:
+        raise DevclusterError(f"{program.release} does not have its published SHA-256 {published}: not used")
+    if program.member:
+        with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+            member = archive.extractfile(program.member)
+            if member is None:
+                raise DevclusterError(f"{program.release} holds no {program.member}")
+            body = member.read()
+    partial.write_bytes(body)
+    return True
+
+
+def _get(address: str, step: Step | None = None) -> bytes:
+    with urllib.request.urlopen(address, timeout=_RELEASE_TIMEOUT) as answer:
+        size, parts, got = int(answer.headers.get("Content-Length") or 0), [], 0
+        while part := answer.read(1 << 20):
+            parts.append(part)
+            got += len(part)
+            if step and size:
+                step.update(got / size, f"downloading the release, {got >> 20} of {size >> 20} MiB")
+        return b"".join(parts)
+
+
+def _build(name: str, partial: Path, step: Step) -> None:
+    program = PROGRAMS[name]
+    go = shutil.which("go")
+    if go is None:
+        raise DevclusterError(
+            f"{name}: its release can't be fetched here and Go is not installed: install Go 1.26 or newer"
+        )
+    folder = paths.MODULES / program.module
+    env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
+    total = _package_count(go, program.package, folder, env)
+    command = [
+        go,
+        "build",
+        "-v",
+        "-mod=readonly",
+        "-trimpath",
+        "-ldflags",
+        program.ldflags,
+        "-o",
+        str(partial),
+    ]
+    with subprocess.Popen([*command, program.package], cwd=folder, env=env, text=True, stderr=subprocess.PIPE) as build:
+        assert build.stderr is not None
+        lines: list[str] = []
+        for line in build.stderr:
+            lines.append(line.strip())
+            step.update(min(len(lines) / total, 1.0), f"compiling {lines[-1][-48:]}")
+    if build.returncode:
+        raise DevclusterError(f"go build {program.package} in {folder} failed: {' | '.join(lines[-3:])}")
+
+
+def _package_count(go: str, package: str, folder: Path, env: dict[str, str]) -> int:
+    """How many packages a build from nothing compiles; downloads the modules on the way."""
+    listed = subprocess.run(
+        [go, "list", "-mod=readonly", "-deps", package],
+        cwd=folder, env=env, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    if listed.returncode:
+        raise DevclusterError(f"go list {package} in {folder} failed: {listed.stderr.strip()[-300:]}")
+    return max(len(listed.stdout.split()), 1)
