@@ -11,7 +11,7 @@ from devcluster import buildah, paths
 from devcluster.errors import DevclusterError
 from devcluster.progress import Reporter
 
-VERSION = "bookworm-2"
+VERSION = "bookworm-3"
 NAME = f"localhost/cats-dogs/base:{VERSION}"
 PACKAGES = "python3,python3-venv,ca-certificates,libgomp1"
 DEBIAN = "http://deb.debian.org/debian"
@@ -76,7 +76,7 @@ def mirror() -> str:
 
 def _import(folder: Path) -> None:
     dockerfile = folder.with_suffix(".Dockerfile")
-    dockerfile.write_text("FROM scratch\nADD . /\nENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 LANG=C.UTF-8\n")
+    dockerfile.write_text("FROM scratch\nADD . /\nENV PYTHONUNBUFFERED=1 LANG=C.UTF-8\n")
     command = buildah.command("bud", "--isolation=chroot", f"--file={dockerfile}", f"--tag={NAME}", str(folder))
     done = subprocess.run(command, text=True, capture_output=True, check=False, env=buildah.environment())
     if done.returncode:
