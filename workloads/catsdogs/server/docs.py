@@ -59,9 +59,7 @@ def _types(answer: dict[str, Any]) -> str:
 
 def _schema(name: str, body: dict[str, Any]) -> str:
     text = escape(json.dumps(body, indent=2))
-    return (
-        f'<section id="schema-{escape(name)}"><h3>{escape(name)}</h3><pre tabindex="0">{text}</pre></section>'
-    )
+    return f'<section id="schema-{escape(name)}"><h3>{escape(name)}</h3><pre tabindex="0">{text}</pre></section>'
 
 
 def _prose(text: str) -> str:

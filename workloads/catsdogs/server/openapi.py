@@ -84,9 +84,7 @@ _PREDICT = {
         },
     },
     "responses": {
-        "200": _answer(
-            "The answer, with headers X-Model-Version, X-Model-Sha256, X-Request-Id", "Prediction"
-        ),
+        "200": _answer("The answer, with headers X-Model-Version, X-Model-Sha256, X-Request-Id", "Prediction"),
         "400": _answer("Not a picture that can be read, or a malformed form", "Error"),
         "408": _answer("The request was not received in time", "Error"),
         "413": _answer("The picture is too large", "Error"),
@@ -134,9 +132,7 @@ DOCUMENT: dict[str, Any] = {
         "/metrics": _get("metrics", "Prometheus metrics", _typed("Metrics", "text/plain")),
         "/": _get("page", "A page to try it", _typed("The page", "text/html")),
         "/docs": _get("docs", "This documentation", _typed("The documentation", "text/html")),
-        "/openapi.json": _get(
-            "openapi", "This API in OpenAPI 3.1", _typed("The document", "application/json")
-        ),
+        "/openapi.json": _get("openapi", "This API in OpenAPI 3.1", _typed("The document", "application/json")),
     },
     "components": {"schemas": SCHEMAS},
 }

@@ -22,9 +22,7 @@ def routes() -> list[Route]:
     page = resources.files("catsdogs.server").joinpath("static/index.html").read_text("utf-8")
     return [
         _fixed("/", page.encode(), "text/html; charset=utf-8", policy(page)),
-        _fixed(
-            "/docs", docs.html(DOCUMENT).encode(), "text/html; charset=utf-8", policy(docs.html(DOCUMENT))
-        ),
+        _fixed("/docs", docs.html(DOCUMENT).encode(), "text/html; charset=utf-8", policy(docs.html(DOCUMENT))),
         _fixed("/openapi.json", json.dumps(DOCUMENT).encode(), "application/json", "default-src 'none'"),
     ]
 

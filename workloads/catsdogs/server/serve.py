@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -35,6 +36,14 @@ class _Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, drain, return. Raises ConfigError when a port can't be had."""
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    # First of all: process 1 of a container ignores a signal that it has no handler for.
+    ending = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
     state, metrics = State(), Metrics()
     main_socket = _listen(settings.host, settings.port)
     ops_socket = _listen(settings.host, settings.ops_port)
@@ -44,15 +53,12 @@ def run(settings: Settings) -> None:
     ops.start()
     logger.info("listening on %s and %s", _address(main_socket), _address(ops_socket))
     stop = loading.start(settings, state, metrics.serving)
-    pool = ThreadPoolExecutor(settings.workers, "predict", initializer=_one_thread)
-    context = api.Context(settings, state, metrics, pool)
-    try:
-        asyncio.run(_serve(_server(api.application(context), settings), main_socket, context))
-    finally:
-        stop.set()
-        pool.shutdown()
-        ops_server.should_exit = True
-        ops.join(timeout=5)
+    with ThreadPoolExecutor(settings.workers, "predict", initializer=_one_thread) as pool:
+        context = api.Context(settings, state, metrics, pool)
+        await _serve(_server(api.application(context), settings), main_socket, context, ending)
+    stop.set()
+    ops_server.should_exit = True
+    await asyncio.to_thread(ops.join, 5)
     logger.info("stopped")
 
 
@@ -63,11 +69,7 @@ def _one_thread() -> None:
     one_thread()
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, context: api.Context) -> None:
-    loop = asyncio.get_running_loop()
-    ending = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
+async def _serve(server: uvicorn.Server, listener: socket.socket, context: api.Context, ending: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve([listener]))
     waiting = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -108,7 +110,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=BACKLOG)
     except OSError as error:
-        raise ConfigError(f"can't listen on {host}:{port}: {error.strerror}") from error
+        raise ConfigError(f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
 
 
 def _address(listener: socket.socket) -> str:

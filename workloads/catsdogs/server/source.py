@@ -50,9 +50,7 @@ def _from_bucket(bucket: str, path: str, folder: Path) -> tuple[Path, dict[str, 
         store = client.bucket(bucket)
         store.blob(path).download_to_filename(str(local), timeout=ATTEMPT_SECONDS, retry=retry)
         try:
-            text = store.blob(beside).download_as_bytes(
-                end=DESCRIPTION_LIMIT, timeout=ATTEMPT_SECONDS, retry=retry
-            )
+            text = store.blob(beside).download_as_bytes(end=DESCRIPTION_LIMIT, timeout=ATTEMPT_SECONDS, retry=retry)
         except NotFound:
             logger.warning("gs://%s/%s does not exist: lineage is unknown", bucket, beside)
             return local, {}

@@ -63,9 +63,7 @@ async def picture(request: Request, limits: Limits, memory: Room) -> bytes:
     elif kind in RAW_TYPES:
         data = await _body(request, limits, limits.max_upload, memory)
     else:
-        raise Refused(
-            415, "type", "send multipart/form-data with a field 'file', or an image/jpeg or image/png body"
-        )
+        raise Refused(415, "type", "send multipart/form-data with a field 'file', or an image/jpeg or image/png body")
     if len(data) > limits.max_upload:
         raise _too_large(limits)
     return data

@@ -1,0 +1,243 @@
+"""The HTTP API as a client sees it: every answer, and every refusal with its status and one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from starlette.testclient import TestClient
+
+from catsdogs.server import api
+from catsdogs.server.openapi import DOCUMENT
+from tests.workloads.server.samples import picture
+
+JPEG = picture()
+
+
+def check_answer(body: dict[str, object], sha256: str) -> None:
+    assert set(body) == {"label", "confidence", "probabilities", "model"}
+    shares = body["probabilities"]
+    assert isinstance(shares, dict)
+    assert set(shares) == {"cat", "dog"}
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+    assert body["label"] == max(shares, key=shares.__getitem__)
+    assert body["confidence"] == max(shares.values())
+    assert body["model"] == {"version": "abc123def456", "sha256": sha256}
+
+
+def test_multipart_and_raw_give_the_same_answer(client: TestClient, context: api.Context) -> None:
+    png = picture("PNG")
+    answers = [
+        client.post("/predict", files={"file": ("a.png", png, "image/png")}),
+        client.post("/predict", files={"anything": ("a", png)}, data={"comment": "x"}),
+        client.post("/predict", content=png, headers={"Content-Type": "image/png"}),
+        client.post("/predict", content=png, headers={"Content-Type": "application/octet-stream"}),
+        client.post("/predict", content=iter([png[:9], png[9:]]), headers={"Content-Type": "image/png"}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == answers[0].json()
+        assert answer.headers["X-Model-Version"] == "abc123def456"
+        assert answer.headers["X-Model-Sha256"] == context.settings.model_sha256
+        assert answer.headers["X-Training-Run"] == "cats-dogs/demo"
+        assert re.fullmatch(r"decode;dur=[\d.]+, forward;dur=[\d.]+", answer.headers["Server-Timing"])
+    check_answer(answers[0].json(), context.settings.model_sha256)
+
+
+def test_a_client_of_the_first_implementation(client: TestClient) -> None:
+    assert client.get("/health").json()["model_loaded"] is True
+    body = client.post("/predict", files={"file": ("test.jpg", JPEG, "image/jpeg")}).json()
+    assert body["label"] in ("cat", "dog")
+    assert {"confidence", "probabilities"} <= set(body)
+
+
+BIG = b"x" * 300_000
+RAW = {"Content-Type": "image/jpeg"}
+TOO_LARGE = "the picture is larger than 200000 bytes"
+TYPES = "send multipart/form-data with a field 'file', or an image/jpeg or image/png body"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "says"),
+    [
+        ({"content": b"hello", "headers": RAW}, 400, "not a JPEG or PNG picture: send one of these two formats"),
+        ({"content": b"", "headers": RAW}, 400, "the picture is empty: send a JPEG or PNG file"),
+        ({"files": {"file": b"text"}}, 400, "not a JPEG or PNG picture: send one of these two formats"),
+        (
+            {"files": [("file", JPEG), ("file", JPEG)]},
+            400,
+            "the form holds 2 files: send one picture per request",
+        ),
+        (
+            {"content": JPEG, "headers": {"Content-Type": "multipart/form-data"}},
+            400,
+            "the multipart Content-Type has no boundary",
+        ),
+        ({"content": BIG, "headers": RAW}, 413, TOO_LARGE),
+        ({"content": iter([BIG] * 9), "headers": RAW}, 413, TOO_LARGE),
+        ({"files": {"file": BIG}}, 413, TOO_LARGE),
+        ({"files": {"file": b"x" * 200_001}}, 413, TOO_LARGE),
+        ({"content": JPEG, "headers": {**RAW, "Content-Length": "999999999"}}, 413, TOO_LARGE),
+        ({"data": {"file": "x"}}, 415, TYPES),
+        ({"content": JPEG}, 415, TYPES),
+        ({"content": JPEG, "headers": {"Content-Type": "image/gif"}}, 415, TYPES),
+        (
+            {"content": JPEG, "headers": {**RAW, "Content-Encoding": "gzip"}},
+            415,
+            "send the picture without Content-Encoding",
+        ),
+    ],
+)
+def test_refusals(client: TestClient, request_: dict[str, object], status: int, says: str) -> None:
+    answer = client.post("/predict", **request_)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()) == (status, {"error": says})
+
+
+def test_other_paths_and_methods(client: TestClient) -> None:
+    assert client.get("/nope").json() == {"error": "GET /nope: Not Found; GET /docs shows the API"}
+    answer = client.get("/predict")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+    assert answer.json() == {"error": "GET /predict: Method Not Allowed; GET /docs shows the API"}
+
+
+def test_without_a_model_there_is_no_answer(context: api.Context) -> None:
+    context.state.served = None
+    context.state.fail("gs://b/model.pt does not exist")
+    with TestClient(api.application(context)) as client:
+        for answer in (client.post("/predict", files={"file": JPEG}), client.get("/model")):
+            assert answer.status_code == 503
+            assert answer.headers["Retry-After"] == "2"
+            assert answer.json() == {"error": "no model yet: gs://b/model.pt does not exist"}
+            assert "X-Model-Version" not in answer.headers
+        assert client.get("/health").status_code == 503
+        assert client.get("/live").status_code == 200
+
+
+@pytest.fixture
+def tight(context: api.Context) -> Iterator[tuple[api.Context, TestClient]]:
+    """A server with room for one picture and for 4,000 bytes of uploads."""
+    settings = replace(context.settings, workers=1, queue_limit=0, max_buffered=4000)
+    narrow = api.Context(settings, context.state, context.metrics, context.pool)
+    with TestClient(api.application(narrow)) as client:
+        yield narrow, client
+
+
+def test_more_than_fits_is_refused_at_once(tight: tuple[api.Context, TestClient]) -> None:
+    context, client = tight
+    with context.pictures.holding(1):
+        answer = client.post("/predict", files={"file": JPEG})
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.json() == {"error": "the server is busy; try again"}
+        assert client.get("/health").status_code == 200
+    assert client.post("/predict", files={"file": JPEG}).status_code == 200
+    answer = client.post("/predict", content=b"x" * 5000, headers=RAW)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert (context.pictures.used, context.memory.used) == (0, 0)
+
+
+def test_a_failure_of_ours_is_a_500_in_json(
+    context: api.Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert context.state.served is not None
+    monkeypatch.setattr(context.state.served.predictor, "predict", lambda _: 1 / 0)
+    with TestClient(api.application(context)) as client:
+        answer = client.post("/predict", files={"file": JPEG}, headers={"X-Request-Id": "mine"})
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the server failed with ZeroDivisionError; its log says more"}
+    assert answer.headers["X-Request-Id"] == "mine"
+    assert "request mine failed" in caplog.messages
+    assert context.pictures.used == 0
+
+
+def test_request_ids(client: TestClient) -> None:
+    assert client.get("/live", headers={"X-Request-Id": "a-b.c_1"}).headers["X-Request-Id"] == "a-b.c_1"
+    for bad in ("x" * 65, "a b", '"', ""):
+        given = client.get("/live", headers={"X-Request-Id": bad}).headers["X-Request-Id"]
+        assert re.fullmatch(r"[0-9a-f]{32}", given)
+
+
+def test_draining_is_said_and_closes_connections(client: TestClient, context: api.Context) -> None:
+    context.state.draining = True
+    answer = client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "draining",
+        "model_loaded": False,
+        "reason": "the server is shutting down",
+    }
+    accepted = client.post("/predict", files={"file": JPEG})
+    assert (accepted.status_code, accepted.headers["Connection"]) == (200, "close")
+
+
+def test_metrics(client: TestClient, context: api.Context) -> None:
+    label = client.post("/predict", files={"file": JPEG}).json()["label"]
+    client.post("/predict", files={"file": b"text"})
+    client.get("/some/path/of/a/stranger")
+    lines = client.get("/metrics").text.splitlines()
+    route = 'http_server_request_duration_seconds_count{http_request_method="%s",http_response_status_code="%d"'
+    sha256 = context.settings.model_sha256
+    for line in (
+        route % ("POST", 200) + ',http_route="/predict"} 1.0',
+        route % ("POST", 400) + ',http_route="/predict"} 1.0',
+        route % ("GET", 404) + ',http_route="other"} 1.0',
+        f'catsdogs_predictions_total{{label="{label}"}} 1.0',
+        "catsdogs_prediction_confidence_count 1.0",
+        "catsdogs_decode_seconds_count 1.0",
+        "catsdogs_forward_seconds_count 1.0",
+        "catsdogs_queue_depth 0.0",
+        'catsdogs_refused_total{reason="picture"} 1.0',
+        "catsdogs_model_loaded 1.0",
+        f'model_info{{architecture="SimpleCNN",sha256="{sha256}",training_run="cats-dogs/demo",'
+        'version="abc123def456"} 1.0',
+    ):
+        assert line in lines
+
+
+def test_nothing_of_a_picture_is_logged(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    client.post("/predict?who=me", files={"file": ("private-name.jpg", JPEG)}, headers={"X-Request-Id": "r1"})
+    (record,) = [record for record in caplog.records if record.name == "catsdogs.access"]
+    fields = record.fields  # type: ignore[attr-defined]
+    assert {**fields, "milliseconds": 0} == {
+        "request": "r1",
+        "method": "POST",
+        "route": "/predict",
+        "status": 200,
+        "milliseconds": 0,
+    }
+    ours = [message for r, message in zip(caplog.records, caplog.messages, strict=True) if "catsdogs" in r.name]
+    assert not any(word in message for message in ours for word in ("private-name", "who"))
+
+
+def test_the_pages_refer_to_no_other_host(client: TestClient) -> None:
+    for path in ("/", "/docs"):
+        answer = client.get(path)
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; ")
+        assert "unsafe" not in policy
+        references = re.findall(r'(?:src|href|action)\s*=\s*"([^"]*)"', answer.text)
+        assert all(reference.startswith(("/", "#", "data:")) for reference in references), references
+        assert "@import" not in answer.text
+        assert " style=" not in answer.text, "the policy does not allow style attributes"
+        assert not re.search(r"\son\w+=", answer.text), "nor handlers in attributes"
+
+
+def test_openapi_describes_what_there_is(client: TestClient, context: api.Context) -> None:
+    document = client.get("/openapi.json").json()
+    assert document == DOCUMENT
+    observed = api.application(context)
+    assert isinstance(observed, api.Observed)
+    assert set(document["paths"]) == observed.routes
+    health = document["components"]["schemas"]["Healthy"]["properties"]
+    assert set(client.get("/health").json()) == set(health)
+    model = document["components"]["schemas"]["Model"]["properties"]
+    assert set(client.get("/model").json()) == set(model)
+    for name in re.findall(r"#/components/schemas/(\w+)", client.get("/openapi.json").text):
+        assert name in document["components"]["schemas"]
+    shown = client.get("/docs").text
+    assert all(path in shown for path in document["paths"])

@@ -1,0 +1,182 @@
+"""The real process, as a pod runs it: ports, readiness, load on one port and not the other, SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workloads.server.samples import ModelFile, picture
+
+WORKLOADS = Path(__file__).parents[3] / "workloads"
+JPEG = picture(size=(640, 480))
+DEADLINE = 90.0
+
+
+@dataclass(frozen=True)
+class Running:
+    process: subprocess.Popen[str]
+    port: int
+    ops_port: int
+
+    def get(self, path: str, *, ops: bool = True) -> tuple[int, Any]:
+        port = self.ops_port if ops else self.port
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def wait_for(self, status: str) -> dict[str, Any]:
+        """The body of /health once it has this status."""
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
+            body = self.get("/health")[1]
+            if body["status"] == status:
+                return dict(body)
+            time.sleep(0.1)
+        raise AssertionError(f"/health is not {status} but {body}")
+
+    def predict(self) -> int:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("POST", "/predict", JPEG, {"Content-Type": "image/jpeg"})
+        with connection.getresponse() as answer:
+            answer.read()
+        connection.close()
+        return answer.status
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def start(model_file: ModelFile, **env: str) -> Running:
+    """The server's process, once its ports are open."""
+    port, ops_port = free_port(), free_port()
+    values = {
+        **{name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ},
+        "PYTHONPATH": str(WORKLOADS),
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "OPS_PORT": str(ops_port),
+        "MODEL_URI": model_file.uri,
+        "MODEL_SHA256": model_file.sha256,
+        "MODEL_VERSION": "v1",
+        "DRAIN_SECONDS": "0.5",
+        **env,
+    }
+    command = [sys.executable, "-m", "catsdogs.server"]
+    process = subprocess.Popen(command, env=values, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    assert "listening on" in process.stdout.readline()
+    return Running(process, port, ops_port)
+
+
+def stop(running: Running) -> str:
+    """The rest of the log; the process is killed if it does not end by itself."""
+    running.process.terminate()
+    try:
+        return running.process.communicate(timeout=30)[0]
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(model_file: ModelFile) -> Iterator[Running]:
+    running = start(model_file, QUEUE_LIMIT="2", WORKERS="1")
+    try:
+        running.wait_for("healthy")
+        yield running
+    finally:
+        stop(running)
+
+
+def test_a_wrong_hash_is_reported_and_never_served(model_file: ModelFile) -> None:
+    running = start(ModelFile(model_file.path, "0" * 64))
+    try:
+        body = running.wait_for("failed")
+        assert body["model_loaded"] is False
+        assert body["reason"].endswith(f"SHA-256 is {model_file.sha256}, not {'0' * 64}")
+        assert running.predict() == 503
+        assert running.get("/live") == (200, {"status": "alive"})
+    finally:
+        log = stop(running)
+    assert running.process.returncode == 0
+    (failure,) = [line for line in map(json.loads, log.splitlines()) if line["severity"] == "CRITICAL"]
+    assert failure["message"] == f"no model will be served: {body['reason']}"
+
+
+def test_sigterm_while_loading_ends_at_once(model_file: ModelFile) -> None:
+    running = start(model_file, DRAIN_SECONDS="0")
+    log = stop(running)
+    assert running.process.returncode == 0, log
+
+
+def test_a_port_in_use_is_one_line(model_file: ModelFile, server: Running) -> None:
+    env = {"PYTHONPATH": str(WORKLOADS), "HOST": "127.0.0.1", "PORT": str(server.port)}
+    command = [sys.executable, "-m", "catsdogs.server"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 78
+    (line,) = done.stdout.splitlines()
+    message = json.loads(line)["message"]
+    assert message == f"can't listen on 127.0.0.1:{server.port}: Address already in use"
+
+
+def test_health_answers_on_its_own_port_while_predict_is_overloaded(server: Running) -> None:
+    """Twelve clients for one worker and a queue of two: all are answered, some with 503."""
+    with ThreadPoolExecutor(12) as pool:
+        clients = [pool.submit(lambda: [server.predict() for _ in range(15)]) for _ in range(12)]
+        health = []
+        while not all(client.done() for client in clients):
+            health.append(server.get("/health")[0])
+    statuses = [status for client in clients for status in client.result()]
+    assert set(statuses) == {200, 503}
+    assert len(health) > 3
+    assert set(health) == {200}
+    assert server.predict() == 200
+
+
+def test_sigterm_finishes_what_is_accepted(model_file: ModelFile) -> None:
+    running = start(model_file)
+    try:
+        running.wait_for("healthy")
+        connection = HTTPConnection("127.0.0.1", running.port, timeout=30)
+        connection.putrequest("POST", "/predict")
+        connection.putheader("Content-Type", "image/jpeg")
+        connection.putheader("Content-Length", str(len(JPEG)))
+        connection.endheaders(JPEG[:1000])
+        running.process.send_signal(signal.SIGTERM)
+        assert running.wait_for("draining")["model_loaded"] is False
+        assert running.predict() == 200, "new requests are still answered while traffic moves away"
+        time.sleep(0.8)  # past DRAIN_SECONDS: only what is accepted still counts
+        with pytest.raises(ConnectionRefusedError):
+            running.predict()
+        assert running.get("/health")[0] == 503
+        connection.send(JPEG[1000:])
+        with connection.getresponse() as answer:
+            assert json.load(answer)["label"] in ("cat", "dog")
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        connection.close()
+        log = running.process.communicate(timeout=30)[0]
+    finally:
+        running.process.kill()
+        running.process.wait()
+    assert running.process.returncode == 0
+    assert json.loads(log.splitlines()[-1])["message"] == "stopped"
