@@ -3,9 +3,9 @@
 It knows nothing of what the programs do.
 """
 
+import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,13 +22,28 @@ def start(state: State, name: str, command: Sequence[str | Path], env: Mapping[s
         return
     state.logs.mkdir(parents=True, exist_ok=True)
     state.run.mkdir(parents=True, exist_ok=True)
-    with (state.logs / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env=dict(os.environ) | dict(env or {}),
-        )  # fmt: skip
-    (state.run / f"{name}.pid").write_text(f"{process.pid} {_started(process.pid)}")
+    words = [str(part) for part in command]
+    log = os.open(log_file(state, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # No Popen: the program outlives this process, and nobody here waits for it.
+        pid = os.posix_spawnp(
+            words[0],
+            words,
+            dict(os.environ) | dict(env or {}),
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, nothing, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+        )
+    except OSError as error:
+        raise DevclusterError(f"{name}: {words[0]} can't be started: {error.strerror}") from None
+    finally:
+        os.close(log)
+        os.close(nothing)
+    (state.run / f"{name}.pid").write_text(f"{pid} {_started(pid)}")
 
 
 def _started(pid: int) -> str:
@@ -46,6 +61,8 @@ def running(state: State, name: str) -> int | None:
         pid, started = (state.run / f"{name}.pid").read_text().split(" ")
     except (OSError, ValueError):
         return None
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(int(pid), os.WNOHANG)  # a dead child of this process is no longer running
     return int(pid) if started and _started(int(pid)) == started else None
 
 

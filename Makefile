@@ -1,0 +1,35 @@
+# Two commands: `make demo` and `make test`. The others are parts of them.
+.PHONY: demo down test check format lock clean operator-local help
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+demo: .venv/.ready ## train and serve on a local cluster [DATA=folder or zip] [PHOTOS=N] [CONTEXT=name]
+	@$(PYTHON) -m demo up $(if $(DATA),--data "$(DATA)") $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(CONTEXT),--context $(CONTEXT))
+
+down: .venv/.ready ## remove the demo's cluster and all it left on the machine; caches stay
+	@$(PYTHON) -m demo down
+
+test: check ## all tests, on a real API server and a real node too (root, 60 minutes when nothing is cached)
+	@$(PYTHON) -m pytest
+
+check: .venv/.ready ## lint, types, layers: seconds
+	@scripts/check
+
+format: .venv/.ready ## format the code
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+lock: .venv/.ready ## write requirements/*.lock anew from pyproject.toml
+	@scripts/lock
+
+operator-local: .venv/.ready ## run the operator from the checkout against the local cluster
+	@$(PYTHON) -m demo operator
+
+clean: ## remove the caches: programs, images, downloads
+	@rm -rf .venv "$${XDG_CACHE_HOME:-$$HOME/.cache}/cats-dogs"
+
+.venv/.ready: requirements/dev.lock scripts/setup
+	@scripts/setup
