@@ -25,6 +25,14 @@ DOCUMENT_LIMIT = 256 * 1024
 THREADS = 4
 
 
+OUTAGES = (
+    exceptions.GoogleAPIError,
+    auth_exceptions.GoogleAuthError,
+    requests.exceptions.RequestException,
+    OSError,
+)
+
+
 @dataclass(frozen=True)
 class _Listing:
     taken: float
@@ -145,11 +153,11 @@ def failure_of(error: Exception, bucket: str) -> BucketFailure | None:
     if isinstance(error, exceptions.NotFound):
         return BucketFailure("BucketNotFound", f"Bucket gs://{bucket} does not exist")
     if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
-        return BucketFailure("PermissionDenied", f"Bucket gs://{bucket} can't be read by the operator: {_line(error)}")
+        message = f"The operator may not read bucket gs://{bucket}: {_line(error)}"
+        return BucketFailure("PermissionDenied", message)
     if isinstance(error, exceptions.ClientError) and not isinstance(error, exceptions.TooManyRequests):
         return BucketFailure("BucketNotFound", f"Bucket gs://{bucket} is refused: {_line(error)}")
-    outages = (exceptions.GoogleAPIError, auth_exceptions.GoogleAuthError, requests.exceptions.RequestException, OSError)
-    if isinstance(error, outages):
+    if isinstance(error, OUTAGES):
         return BucketFailure("BucketUnavailable", f"Bucket gs://{bucket} does not answer: {_line(error)}")
     return None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes.aio import client, config
+from kubernetes.aio.client import ApiException
 from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import ConflictError, NotFoundError
 
@@ -35,7 +36,7 @@ PLURALS: Mapping[tuple[str, str], str] = {
     ("monitoring.googleapis.com/v1", "PodMonitoring"): "podmonitorings",
 }
 
-__all__ = ["Cluster", "ConflictError", "NotFoundError", "connect", "merge_patch"]
+__all__ = ["ApiException", "Cluster", "ConflictError", "NotFoundError", "connect", "merge_patch"]
 
 
 class Cluster:
@@ -47,12 +48,12 @@ class Cluster:
 
     def __init__(self, api: client.ApiClient, timeout: float = TIMEOUT) -> None:
         self._api = api
-        self._client = DynamicClient(api)
+        self._client = DynamicClient(api)  # type: ignore[no-untyped-call]
         self._timeout = timeout
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        await self._api.close()  # type: ignore[no-untyped-call]
 
     async def read(self, api_version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """The object, or None when there is none of that name."""
@@ -97,9 +98,7 @@ class Cluster:
             force_conflicts=True,
         )
 
-    async def patch_status(
-        self, resource: Mapping[str, Any], status: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
+    async def patch_status(self, resource: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any] | None:
         """Turn the status of `resource` into `status` with one merge patch; None when nothing differs.
 
         The patch carries UID and resourceVersion, so that a stale `resource` ends in ConflictError and
@@ -120,7 +119,7 @@ class Cluster:
         )
 
     async def delete(self, api_version: str, kind: str, namespace: str, name: str, uid: str = "") -> None:
-        """Delete the object and, in the background, what it owns; one that is gone or replaced is no error."""
+        """Delete the object and, in the background, what it owns; no error if it is gone or replaced."""
         body: dict[str, Any] = {"propagationPolicy": "Background"}
         if uid:
             body["preconditions"] = {"uid": uid}
@@ -138,9 +137,7 @@ class Cluster:
         return any(resource.get("kind") == kind for resource in found.get("resources", ()))
 
     async def _request(self, method: str, where: str, **options: Any) -> dict[str, Any]:
-        answer = await self._client.request(
-            method, where, serialize=False, _request_timeout=self._timeout, **options
-        )
+        answer = await self._client.request(method, where, serialize=False, _request_timeout=self._timeout, **options)
         try:
             body: dict[str, Any] = await answer.json(content_type=None)
             return body
@@ -168,12 +165,17 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     return change
 
 
+def in_cluster() -> bool:
+    """Whether this process runs in a pod and was not pointed elsewhere by KUBECONFIG."""
+    return "KUBECONFIG" not in os.environ and SERVICE_ACCOUNT.exists()
+
+
 async def connect() -> Cluster:
     """A connection as the pod's service account, or by KUBECONFIG (or ~/.kube/config) outside a cluster."""
     settings = client.Configuration()
-    if SERVICE_ACCOUNT.exists() and "KUBECONFIG" not in os.environ:
-        config.load_incluster_config(client_configuration=settings)
+    if in_cluster():
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     else:
-        await config.load_kube_config(client_configuration=settings)
+        await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     settings.connection_pool_maxsize = 32
     return Cluster(client.ApiClient(configuration=settings))

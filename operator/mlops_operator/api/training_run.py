@@ -86,12 +86,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Observed:
-    """The world around one run: the Job of its name, that Job's pods, the bucket, the trainer's word."""
+    """The world around one run: the Job of its name, that Job's pods, the bucket, the trainer's word.
+
+    `refused`: why the API server did not let its Job be made, if this was just tried.
+    """
 
     job: Mapping[str, Any] | None = None
     pods: tuple[Mapping[str, Any], ...] = ()
     lookup: Lookup | None = None
     progress: Progress | None = None
+    refused: str = ""
 
 
 def parse(resource: Mapping[str, Any]) -> TrainingRun:

@@ -21,13 +21,11 @@ Draft = Mapping[str, Any]
 RETRY_RESULT = 10.0
 
 
-def reconcile(
-    run: TrainingRun, job: Mapping[str, Any], observed: Observed, settings: Settings, now: datetime
-) -> Plan:
+def reconcile(run: TrainingRun, job: Mapping[str, Any], observed: Observed, settings: Settings, now: datetime) -> Plan:
     """The plan for a run that has not ended and whose Job is `job`."""
     draft = _draft(run, job, observed, now)
     if succeeded(job):
-        return _succeeded(run, job, draft, observed, settings, now)
+        return _succeeded(run, draft, observed, settings, now)
     if _job_condition(job, "Failed"):
         return _failed(run, job, draft, observed, now)
     if run.spec.suspend:
@@ -90,13 +88,11 @@ def _draft(run: TrainingRun, job: Mapping[str, Any], observed: Observed, now: da
 def attempts(run: TrainingRun, job: Mapping[str, Any], pods: tuple[Mapping[str, Any], ...]) -> int:
     """Pods started so far; never fewer than were recorded."""
     status = job.get("status", {})
-    counted = sum(status.get(name, 0) for name in ("active", "succeeded", "failed"))
+    counted = sum(int(status.get(name, 0)) for name in ("active", "succeeded", "failed"))
     return max(counted, len(pods), int(run.status.get("attempts", 0)))
 
 
-def _running(
-    run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: Observed, now: datetime
-) -> Plan:
+def _running(run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: Observed, now: datetime) -> Plan:
     pod = of_pod.newest(observed.pods)
     if _job_condition(job, "FailureTarget") or _job_condition(job, "SuccessCriteriaMet"):
         return Plan(status={**run.status, **_identity(draft)} if not run.status.get("jobUID") else None)
@@ -168,7 +164,6 @@ def _suspend(job: Mapping[str, Any], value: bool) -> dict[str, Any]:
 
 def _succeeded(
     run: TrainingRun,
-    job: Mapping[str, Any],
     draft: Draft,
     observed: Observed,
     settings: Settings,
@@ -193,9 +188,7 @@ def _succeeded(
     return Plan(status=ended(run, draft, True, "Completed", message, now))
 
 
-def _failed(
-    run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: Observed, now: datetime
-) -> Plan:
+def _failed(run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: Observed, now: datetime) -> Plan:
     condition = _job_condition(job, "Failed") or {}
     pod = of_pod.newest(pod for pod in observed.pods if of_pod.phase(pod) == "Failed")
     if pod is not None:
@@ -209,9 +202,7 @@ def _failed(
     return Plan(status=status)
 
 
-def _give_up(
-    run: TrainingRun, job: Mapping[str, Any], draft: Draft, reason: str, message: str, now: datetime
-) -> Plan:
+def _give_up(run: TrainingRun, job: Mapping[str, Any], draft: Draft, reason: str, message: str, now: datetime) -> Plan:
     """End a run whose Job would go on; the Job is deleted after the end is recorded."""
     failure = capsule(run, reason, message, draft["attempts"], now, stage=draft.get("stage", ""))
     status = ended(run, {**draft, "failure": failure}, False, reason, _sentence(failure), now)

@@ -50,7 +50,7 @@ def reconcile(resource: Mapping[str, Any], observed: Observed, settings: Setting
     elif observed.job is not None:
         plan = _name_taken(run, observed.job, now)
     else:
-        plan = _before_job(run, observed.lookup, settings, now)
+        plan = _before_job(run, observed, settings, now)
     return _with_events(run, plan)
 
 
@@ -67,12 +67,13 @@ def _owner(job: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((reference for reference in references if reference.get("controller")), {})
 
 
-def _before_job(run: TrainingRun, lookup: Lookup | None, settings: Settings, now: datetime) -> Plan:
+def _before_job(run: TrainingRun, observed: Observed, settings: Settings, now: datetime) -> Plan:
     image = run.status.get("image") or run.spec.image or settings.trainer_image
     bucket = run.status.get("bucket") or run.spec.bucket or settings.bucket
     refusal = _refusal(image, bucket, settings)
     if refusal:
         return _fail(run, run.status, *refusal, now)
+    lookup = observed.lookup
     if lookup is None:
         return Plan(requeue_after=RETRY_NAME)
     draft = {**run.status, "image": image, "bucket": bucket}
@@ -84,8 +85,18 @@ def _before_job(run: TrainingRun, lookup: Lookup | None, settings: Settings, now
         return _fail(run, draft, "DataError", message, now)
     if lookup.model is not None:
         return _published(run, {**draft, **_keys(lookup)}, lookup, "Reused", settings, now)
+    if observed.refused:
+        return _refused(run, draft, observed.refused, now)
     key = Key(image=image, bucket=bucket, raw_hash=lookup.raw_hash, version=lookup.version)
     return Plan(create=training_job(run, key, settings))
+
+
+def _refused(run: TrainingRun, draft: Mapping[str, Any], why: str, now: datetime) -> Plan:
+    """The API server (quota, admission) did not let the Job be made: try until the pending deadline."""
+    message = f"The Job can't be made: {why}"
+    if (now - run.created).total_seconds() >= run.spec.pending_deadline_seconds:
+        return _fail(run, draft, "NotStarted", message, now)
+    return Plan(status=active(run, draft, "Pending", message, now), requeue_after=RETRY_BUCKET)
 
 
 def _refusal(image: str, bucket: str, settings: Settings) -> tuple[str, str] | None:
@@ -107,9 +118,7 @@ def _bucket_failed(run: TrainingRun, draft: Mapping[str, Any], lookup: Lookup, n
     assert lookup.failure is not None
     reason, message = lookup.failure.reason, lookup.failure.message
     waited = (now - run.created).total_seconds()
-    if reason == "BucketUnavailable" or (
-        reason == "PermissionDenied" and waited < run.spec.pending_deadline_seconds
-    ):
+    if reason == "BucketUnavailable" or (reason == "PermissionDenied" and waited < run.spec.pending_deadline_seconds):
         status = active(run, draft, reason, f"{message}; trying again every {RETRY_BUCKET:.0f} s", now)
         return Plan(status=status, requeue_after=RETRY_BUCKET)
     return _fail(run, draft, reason, message, now)
@@ -173,9 +182,7 @@ def _after_end(run: TrainingRun, job: Mapping[str, Any] | None) -> Plan:
         return Plan(status=status, delete=(job_ref(job),))
     if "ttlSecondsAfterFinished" not in job["spec"]:
         seconds = run.spec.ttl_seconds_after_finished
-        controls = job_controls(
-            job, suspend=job["spec"].get("suspend", False), ttlSecondsAfterFinished=seconds
-        )
+        controls = job_controls(job, suspend=job["spec"].get("suspend", False), ttlSecondsAfterFinished=seconds)
         return Plan(status=status, apply=(controls,))
     return Plan(status=status)
 

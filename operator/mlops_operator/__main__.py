@@ -1,0 +1,81 @@
+"""`python -m mlops_operator`: run the operator until it is told to stop or a watch is lost.
+
+Only wires the parts together; when one part ends all end, and the Deployment starts anew.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+
+import kopf
+
+from mlops_operator import metrics
+from mlops_operator.api.model_server import KIND as MODEL_SERVER
+from mlops_operator.api.settings import Settings, SettingsError, settings_from_env
+from mlops_operator.bucket import Bucket
+from mlops_operator.cluster import connect
+from mlops_operator.handlers import background, health, model_server, training_run, watch
+from mlops_operator.handlers.context import Context
+from mlops_operator.handlers.queue import Key, WorkQueue
+
+log = logging.getLogger("mlops_operator")
+
+
+async def operate(settings: Settings, health_port: int, metrics_port: int) -> None:
+    """Run until Kopf stops (a signal, a lost watch) or a part fails; raises what the part raised."""
+
+    async def process(key: Key) -> float | None:
+        if key.kind == MODEL_SERVER:
+            return await model_server.process(context, key)
+        return await training_run.process(context, key)
+
+    context = Context(settings, await connect(), Bucket(), WorkQueue(process))
+    metrics.serve(metrics_port)
+    probe = await health.serve(context, health_port)
+    try:
+        await background.first_list(context)
+        log.info("serving namespaces %s", ", ".join(settings.namespaces))
+        await until_first_ends(context)
+    finally:
+        await probe.cleanup()
+        await context.cluster.close()
+        context.bucket.close()
+
+
+async def until_first_ends(context: Context) -> None:
+    """Run watches, workers and background tasks; when the first of them ends, stop the others."""
+    watches = kopf.operator(
+        registry=watch.registry(context),
+        settings=watch.settings(),
+        namespaces=context.settings.namespaces,
+        standalone=True,
+    )
+    parts = (watches, context.queue.run(), background.resync(context), background.poll_progress(context))
+    tasks = [asyncio.create_task(part) for part in parts]
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*others, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+def main() -> int:
+    """Read the settings, run, and turn the end into an exit status."""
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    try:
+        settings = settings_from_env(os.environ)
+        ports = int(os.environ.get("HEALTH_PORT", "8080")), int(os.environ.get("METRICS_PORT", "9090"))
+    except ValueError as error:
+        log.error("%s", error)  # noqa: TRY400 - a user's mistake needs no traceback
+        return 78 if isinstance(error, SettingsError) else 2
+    asyncio.run(operate(settings, *ports))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""What all handlers share: settings, the two clients, the store and the queue.
+
+Holds them together and translates a change of an object into the keys it concerns; does no I/O.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlops_operator.api.model_server import KIND as MODEL_SERVER
+from mlops_operator.api.settings import Settings
+from mlops_operator.api.training_run import API_VERSION, Progress
+from mlops_operator.api.training_run import KIND as TRAINING_RUN
+from mlops_operator.bucket import Bucket
+from mlops_operator.builders.common import MANAGER
+from mlops_operator.builders.job import NAME as TRAINER
+from mlops_operator.cluster import Cluster
+from mlops_operator.handlers.queue import Key, WorkQueue
+from mlops_operator.handlers.store import INSTANCE, Store
+from mlops_operator.status.conditions import get_condition
+
+MANAGED = f"app.kubernetes.io/managed-by={MANAGER}"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A kind that is watched or listed: all of it, or only what the operator's label marks."""
+
+    api_version: str
+    kind: str
+    plural: str
+    selector: str | None = MANAGED
+    watched: bool = True
+
+
+KINDS: tuple[Watched, ...] = (
+    Watched(API_VERSION, TRAINING_RUN, "trainingruns", selector=None),
+    Watched(API_VERSION, MODEL_SERVER, "modelservers", selector=None),
+    Watched("batch/v1", "Job", "jobs"),
+    Watched("v1", "Pod", "pods"),
+    Watched("v1", "Service", "services"),
+    Watched("apps/v1", "Deployment", "deployments"),
+    Watched("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    Watched("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", watched=False),
+)
+POD_MONITORING = Watched("monitoring.googleapis.com/v1", "PodMonitoring", "podmonitorings", watched=False)
+
+
+@dataclass
+class Context:
+    """The running operator."""
+
+    settings: Settings
+    cluster: Cluster
+    bucket: Bucket
+    queue: WorkQueue
+    store: Store = field(default_factory=Store)
+    progress: dict[str, Progress] = field(default_factory=dict)
+    models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    pod_monitoring: bool = False
+    listed_at: float = field(default_factory=time.monotonic)
+
+    def seen(self, type_: str | None, item: Mapping[str, Any]) -> None:
+        """An object was reported by a watch: remember it and ask for the passes it gives cause to."""
+        metadata = item["metadata"]
+        if type_ == "DELETED":
+            old = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
+            self.store.remove(item["kind"], metadata["namespace"], metadata["name"], metadata["uid"])
+        else:
+            old = self.store.put(item)
+        for key in self.concerned(type_, old, item):
+            self.queue.add(key)
+
+    def concerned(self, type_: str | None, old: Mapping[str, Any] | None, item: Mapping[str, Any]) -> list[Key]:
+        """The resources that want a pass because `old` became `item`."""
+        kind, metadata = item["kind"], item["metadata"]
+        namespace = metadata["namespace"]
+        if kind == TRAINING_RUN:
+            keys = [Key(kind, namespace, metadata["name"])]
+            if type_ == "DELETED":
+                self.progress.pop(metadata["uid"], None)
+            if type_ == "DELETED" or _outcome(old) != _outcome(item):
+                keys += self.model_servers(namespace)
+            return keys
+        if kind == MODEL_SERVER:
+            return [Key(kind, namespace, metadata["name"])]
+        if kind == "Pod":
+            labels = metadata.get("labels", {})
+            owner = TRAINING_RUN if labels.get("app.kubernetes.io/name") == TRAINER else MODEL_SERVER
+            return [Key(owner, namespace, labels[INSTANCE])] if INSTANCE in labels else []
+        return [
+            Key(owner["kind"], namespace, owner["name"])
+            for owner in metadata.get("ownerReferences", ())
+            if owner.get("kind") in (TRAINING_RUN, MODEL_SERVER)
+        ]
+
+    def model_servers(self, namespace: str) -> list[Key]:
+        """All ModelServers of the namespace: each may name or select a run that changed."""
+        found = self.store.all(MODEL_SERVER, namespace)
+        return [Key(MODEL_SERVER, namespace, server["metadata"]["name"]) for server in found]
+
+
+def _outcome(run: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    """What a ModelServer may see of a run: labels, and how Succeeded stands."""
+    if run is None:
+        return ()
+    condition = get_condition(run.get("status", {}).get("conditions", ()), "Succeeded") or {}
+    labels = run["metadata"].get("labels", {})
+    return (run["metadata"]["uid"], labels, condition.get("status"), condition.get("reason"))

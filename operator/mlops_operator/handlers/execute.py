@@ -1,0 +1,124 @@
+"""Carries out a plan: one status patch, then create, apply, delete, events.
+
+It decides nothing; where the world has moved on it refreshes the store and says so.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from mlops_operator import metrics
+from mlops_operator.api.times import timestamp
+from mlops_operator.builders.common import MANAGER
+from mlops_operator.cluster import ApiException, ConflictError, NotFoundError
+from mlops_operator.handlers.context import Context
+from mlops_operator.reconcile.plan import Event, Plan
+
+log = logging.getLogger(__name__)
+Object = Mapping[str, Any]
+
+
+async def patch_status(context: Context, resource: Object, plan: Plan) -> bool:
+    """Write the plan's status if it differs. False: the resource has changed or is gone; look again."""
+    if plan.status is None:
+        return True
+    try:
+        written = await context.cluster.patch_status(resource, plan.status)
+    except (ConflictError, NotFoundError):
+        await refresh(context, resource)
+        return False
+    if written is not None:
+        metrics.WRITES.labels("status", resource["kind"]).inc()
+        context.store.update(written)
+    return True
+
+
+async def refresh(context: Context, resource: Object) -> Object | None:
+    """Read the resource anew into the store; None when it is gone or another one has its name."""
+    metadata = resource["metadata"]
+    where = (metadata["namespace"], metadata["name"])
+    live = await context.cluster.read(resource["apiVersion"], resource["kind"], *where)
+    if live is None:
+        context.store.remove(resource["kind"], *where, metadata["uid"])
+        return None
+    context.store.put(live)
+    return live if live["metadata"]["uid"] == metadata["uid"] else None
+
+
+async def apply_children(context: Context, plan: Plan) -> None:
+    """Apply each child that is not already as wanted."""
+    for body in plan.apply:
+        metadata = body["metadata"]
+        where = (body["kind"], metadata["namespace"], metadata["name"])
+        present = context.store.get(*where)
+        if present is not None and context.applied.get(where) == body and includes(present, body):
+            continue
+        applied = await context.cluster.apply(body)
+        metrics.WRITES.labels("apply", body["kind"]).inc()
+        context.store.put(applied)
+        context.applied[where] = body
+
+
+async def delete_children(context: Context, namespace: str, plan: Plan) -> None:
+    """Delete the named children; one that is gone is no error."""
+    for child in plan.delete:
+        await context.cluster.delete(child.api_version, child.kind, namespace, child.name, child.uid)
+        metrics.WRITES.labels("delete", child.kind).inc()
+        context.applied.pop((child.kind, namespace, child.name), None)
+
+
+async def post_events(context: Context, resource: Object, plan: Plan, now: datetime) -> None:
+    """Post the plan's events; one that can't be posted is only logged."""
+    for event in plan.events:
+        log.info("%s %s: %s: %s", resource["kind"], resource["metadata"]["name"], event.reason, event.message)
+        try:
+            await context.cluster.create(event_body(resource, event, now))
+            metrics.WRITES.labels("create", "Event").inc()
+        except ConflictError:
+            continue
+        except (ApiException, OSError, TimeoutError) as error:
+            log.warning("event %s is not posted: %s", event.reason, type(error).__name__)
+
+
+def event_body(resource: Object, event: Event, now: datetime) -> dict[str, Any]:
+    """A core/v1 Event. Its name follows from what it says, so that a repeated pass does not repeat it."""
+    metadata, moment = resource["metadata"], timestamp(now)
+    content = "\n".join((metadata["uid"], event.reason, event.message))
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name'][:230]}.{digest}", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": resource["apiVersion"],
+            "kind": resource["kind"],
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message[:1024],
+        "source": {"component": MANAGER},
+        "reportingComponent": MANAGER,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }
+
+
+def includes(present: Any, wanted: Any) -> bool:
+    """Whether `present` holds all that `wanted` says; what the API server filled in besides is no matter."""
+    if isinstance(wanted, Mapping):
+        return isinstance(present, Mapping) and all(
+            name in present and includes(present[name], value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list | tuple):
+        return (
+            isinstance(present, list | tuple)
+            and len(present) == len(wanted)
+            and all(includes(*pair) for pair in zip(present, wanted, strict=True))
+        )
+    return bool(present == wanted)

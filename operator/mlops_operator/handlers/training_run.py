@@ -1,0 +1,129 @@
+"""One pass over a TrainingRun: gather what reconcile asks for, then carry out its plan.
+
+Before a Job is made, or missed, the API server itself is asked: the store may lag behind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from mlops_operator.api.settings import Settings
+from mlops_operator.api.training_run import KIND, Observed, TrainingRun, parse
+from mlops_operator.builders.common import label_value
+from mlops_operator.builders.job import NAME as TRAINER
+from mlops_operator.cluster import ApiException, ConflictError
+from mlops_operator.handlers import execute
+from mlops_operator.handlers.context import Context
+from mlops_operator.handlers.queue import Key
+from mlops_operator.reconcile.training_job import over
+from mlops_operator.reconcile.training_run import needs, own_job, reconcile
+from mlops_operator.status.run import finished
+
+ROUNDS = 6
+
+
+class UnsettledError(RuntimeError):
+    """The resource kept changing during one pass; it is tried again after a backoff."""
+
+
+async def process(context: Context, key: Key) -> float | None:
+    """One pass; returns the seconds until the next one is wanted."""
+    refused = ""
+    for _ in range(ROUNDS):
+        resource = context.store.get(KIND, key.namespace, key.name)
+        if resource is None:
+            return None
+        observed = replace(await gather(context, resource), refused=refused)
+        now = datetime.now(UTC)
+        plan = reconcile(resource, observed, context.settings, now)
+        if plan.create is not None:
+            refused = await create_job(context, resource, plan.create)
+            continue
+        if not await execute.patch_status(context, resource, plan):
+            continue
+        await execute.apply_children(context, plan)
+        await execute.delete_children(context, key.namespace, plan)
+        await execute.post_events(context, resource, plan, now)
+        return plan.requeue_after
+    raise UnsettledError(f"{key} changed {ROUNDS} times during one pass")
+
+
+async def gather(context: Context, resource: Mapping[str, Any]) -> Observed:
+    """What reconcile has to know of the run, asking the API server and the bucket only where it matters."""
+    run = parse(resource)
+    job = context.store.get("Job", run.namespace, run.name)
+    if finished(run.status) or run.deleting:
+        return Observed(job=job)
+    if own_job(run, job) is None:
+        job = await context.cluster.read("batch/v1", "Job", run.namespace, run.name)
+        if job is None:
+            context.store.remove("Job", run.namespace, run.name)
+        else:
+            context.store.put(job)
+    observed = Observed(job=job, pods=await pods_of(context, run, job), progress=context.progress.get(run.uid))
+    need = needs(resource, observed)
+    if need == "key":
+        image, bucket = _pinned(run, context.settings)
+        if not (image and bucket and context.settings.allows_image(image)):
+            return observed
+        lookup = await context.bucket.find_key(bucket, run.spec.parameters, image)
+        return replace(observed, lookup=lookup)
+    if need == "result":
+        status = own_status(run, job)
+        return replace(observed, lookup=await context.bucket.find_result(*status))
+    return observed
+
+
+def _pinned(run: TrainingRun, settings: Settings) -> tuple[str, str]:
+    image = run.status.get("image") or run.spec.image or settings.trainer_image
+    bucket = run.status.get("bucket") or run.spec.bucket or settings.bucket
+    return image, bucket
+
+
+async def pods_of(context: Context, run: TrainingRun, job: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
+    """The Job's pods. Once the Job is over they are read from the API server: the last word of a stage
+    must not be missed because the pods' watch lags behind the Jobs'."""
+    if job is None:
+        return ()
+    instance = label_value(run.name)
+    if over(job):
+        selector = f"app.kubernetes.io/name={TRAINER},app.kubernetes.io/instance={instance}"
+        for pod in await context.cluster.list("v1", "Pod", run.namespace, selector):
+            context.store.put(pod)
+    return tuple(
+        pod
+        for pod in context.store.pods(run.namespace, instance)
+        if any(o.get("uid") == job["metadata"]["uid"] for o in pod["metadata"].get("ownerReferences", ()))
+    )
+
+
+def own_status(run: TrainingRun, job: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Bucket and version of a run that has, or had, a Job."""
+    from_job = (job or {}).get("metadata", {}).get("annotations", {})
+    return (
+        run.status.get("bucket") or from_job["mlops.cats-dogs.io/bucket"],
+        run.status.get("version") or from_job["mlops.cats-dogs.io/version"],
+    )
+
+
+async def create_job(context: Context, resource: Mapping[str, Any], job: Mapping[str, Any]) -> str:
+    """Make the run's Job if the run still is as it was judged; returns why the API server refused, or ""."""
+    live = await execute.refresh(context, resource)
+    if live is None or live["metadata"]["resourceVersion"] != resource["metadata"]["resourceVersion"]:
+        return ""
+    try:
+        context.store.put(await context.cluster.create(job))
+    except ConflictError:
+        return ""  # the next round reads the Job that has the name
+    except ApiException as error:
+        if error.status is None or not 400 <= error.status < 500 or error.status in (401, 429):
+            raise
+        return reason_of(error)
+    return ""
+
+
+def reason_of(error: ApiException) -> str:
+    """The API server's own sentence."""
+    summary = getattr(error, "summary", None)
+    return str(summary() if callable(summary) else error.reason)[:600]
