@@ -77,9 +77,10 @@ class Bucket:
         """The JSON object at a gs:// address; None when there is none or it can't be read now."""
         bucket, _, name = address.removeprefix("gs://").partition("/")
         try:
-            return await self._in_thread(self._read, bucket, name)
+            found: Mapping[str, Any] | None = await self._in_thread(self._read, bucket, name)
         except _Failed:
             return None
+        return found
 
     async def _listing(self, bucket: str) -> _Listing:
         async with self._locks.setdefault(bucket, asyncio.Lock()):

@@ -30,9 +30,7 @@ STAGE_REASONS: Mapping[str, str] = {
 
 _IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _NEVER_COMES = re.compile(r"(?i)not found|manifest unknown|name unknown|InvalidImageName|ErrImageNeverPull")
-_MAY_COME_BACK = re.compile(
-    r"(?i)time ?out|deadline|connection re|EOF|too many requests|\b5\d\d\b|unavailable"
-)
+_MAY_COME_BACK = re.compile(r"(?i)time ?out|deadline|connection re|EOF|too many requests|\b5\d\d\b|unavailable")
 
 
 @dataclass(frozen=True)

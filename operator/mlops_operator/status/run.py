@@ -25,9 +25,7 @@ def succeeded_reason(status: Mapping[str, Any]) -> str:
     return str(condition["reason"]) if condition else ""
 
 
-def active(
-    run: TrainingRun, draft: Mapping[str, Any], reason: str, message: str, now: datetime
-) -> dict[str, Any]:
+def active(run: TrainingRun, draft: Mapping[str, Any], reason: str, message: str, now: datetime) -> dict[str, Any]:
     """The status of a run that has not ended: Succeeded is Unknown for `reason`."""
     return _with_conditions(run, draft, ("Unknown", "False"), reason, message, now)
 
@@ -46,9 +44,7 @@ def ended(
 
 def observe_generation(run: TrainingRun) -> dict[str, Any]:
     """The present status, marked as seen for the present generation: its outcome does not change."""
-    conditions = [
-        {**condition, "observedGeneration": run.generation} for condition in run.status.get("conditions", ())
-    ]
+    conditions = [{**condition, "observedGeneration": run.generation} for condition in run.status.get("conditions", ())]
     return {**run.status, "observedGeneration": run.generation, "conditions": conditions}
 
 
