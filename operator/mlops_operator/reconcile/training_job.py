@@ -14,7 +14,7 @@ from mlops_operator.builders.job import BUCKET, IMAGE, RAW_HASH, RUN_VERSION, US
 from mlops_operator.reconcile.plan import ChildRef, Plan
 from mlops_operator.status import pod as of_pod
 from mlops_operator.status import result
-from mlops_operator.status.failure import capsule, disrupted, exit_code, pod_capsule
+from mlops_operator.status.failure import capsule, disrupted, exit_code, pod_capsule, sentence
 from mlops_operator.status.run import active, active_seconds, ended, started, stopped
 
 Draft = Mapping[str, Any]
@@ -198,21 +198,16 @@ def _failed(run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: Ob
         failure = draft.get("failure") or capsule(
             run, reason, condition.get("message", "The Job failed"), draft["attempts"], now
         )
-    status = ended(run, {**draft, "failure": failure}, False, failure["reason"], _sentence(failure), now)
+    status = ended(run, {**draft, "failure": failure}, False, failure["reason"], sentence(failure), now)
     return Plan(status=status)
 
 
 def _give_up(run: TrainingRun, job: Mapping[str, Any], draft: Draft, reason: str, message: str, now: datetime) -> Plan:
     """End a run whose Job would go on; the Job is deleted after the end is recorded."""
     failure = capsule(run, reason, message, draft["attempts"], now, stage=draft.get("stage", ""))
-    status = ended(run, {**draft, "failure": failure}, False, reason, _sentence(failure), now)
+    status = ended(run, {**draft, "failure": failure}, False, reason, sentence(failure), now)
     reference = ChildRef("batch/v1", "Job", job["metadata"]["name"], job["metadata"]["uid"])
     return Plan(status=status, delete=(reference,))
-
-
-def _sentence(failure: Mapping[str, Any]) -> str:
-    hint = failure.get("hint")
-    return f"{failure['message']}. {hint}" if hint else str(failure["message"])
 
 
 def _job_condition(job: Mapping[str, Any], type_: str) -> Mapping[str, Any] | None:

@@ -14,7 +14,7 @@ from mlops_operator.builders.job import Key, job_controls, training_job
 from mlops_operator.reconcile import training_job as of_job
 from mlops_operator.reconcile.plan import ChildRef, Event, Plan
 from mlops_operator.status import result
-from mlops_operator.status.failure import capsule
+from mlops_operator.status.failure import capsule, sentence
 from mlops_operator.status.run import active, ended, finished, observe_generation, succeeded_reason
 
 RETRY_BUCKET = 10.0
@@ -81,7 +81,7 @@ def _before_job(run: TrainingRun, observed: Observed, settings: Settings, now: d
         return _bucket_failed(run, draft, lookup, now)
     if not lookup.photos:
         raw = uri(bucket, RAW_PREFIX)
-        message = f"{raw} holds no photographs: upload Cat/*.jpg and Dog/*.jpg, then create the run again"
+        message = f"{raw} holds no photographs: Cat/*.jpg and Dog/*.jpg are wanted there"
         return _fail(run, draft, "DataError", message, now)
     if lookup.model is not None:
         return _published(run, {**draft, **_keys(lookup)}, lookup, "Reused", settings, now)
@@ -170,7 +170,7 @@ def _name_taken(run: TrainingRun, job: Mapping[str, Any], now: datetime) -> Plan
 
 def _fail(run: TrainingRun, draft: Mapping[str, Any], reason: str, message: str, now: datetime) -> Plan:
     failure = capsule(run, reason, message, 0, now)
-    return Plan(status=ended(run, {**draft, "failure": failure}, False, reason, message, now))
+    return Plan(status=ended(run, {**draft, "failure": failure}, False, reason, sentence(failure), now))
 
 
 def _after_end(run: TrainingRun, job: Mapping[str, Any] | None) -> Plan:

@@ -89,6 +89,12 @@ def pod_capsule(run: TrainingRun, pod: Mapping[str, Any], attempt: int, now: dat
     return capsule(run, reason, message, attempt, now)
 
 
+def sentence(failure: Mapping[str, Any]) -> str:
+    """Message and hint of a capsule, for a condition."""
+    message, hint = str(failure["message"]).rstrip("."), failure.get("hint")
+    return f"{message}. {hint}" if hint else message
+
+
 def exit_code(pod: Mapping[str, Any]) -> int | None:
     """The first exit code other than 0 of a stage of `pod`, or None."""
     for _, container in stages(pod):
