@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import sys
+from typing import Any, cast
 
 import kopf
 
@@ -51,6 +52,8 @@ async def until_first_ends(context: Context) -> None:
         settings=watch.settings(),
         namespaces=context.settings.namespaces,
         standalone=True,
+        # Kopf would else ask for the user's name, and the image's user has none.
+        identity=cast(Any, "mlops-operator"),
     )
     parts = (watches, context.queue.run(), background.resync(context), background.poll_progress(context))
     tasks = [asyncio.create_task(part) for part in parts]
