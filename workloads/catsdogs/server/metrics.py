@@ -17,7 +17,7 @@ class Metrics:
     """One registry per process, or per test; the names of HTTP metrics are OpenTelemetry's."""
 
     def __init__(self) -> None:
-        prometheus.disable_created_metrics()
+        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=self.registry)
         self.requests = prometheus.Histogram(
