@@ -8,6 +8,7 @@ from pathlib import Path
 
 from devcluster import paths
 
+RUN = Path("/run/cats-dogs-buildah")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -17,7 +18,7 @@ def command(*arguments: str) -> list[str]:
     return [
         "buildah",
         f"--root={store}",
-        "--runroot=/run/cats-dogs-buildah",
+        f"--runroot={RUN}",
         "--storage-driver=overlay",
         *arguments,
     ]

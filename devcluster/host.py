@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from devcluster import buildah, paths
 from devcluster.errors import DevclusterError
 from devcluster.paths import State
 from devcluster.progress import Reporter
@@ -97,7 +98,8 @@ def clean(state: State) -> None:
     """Take back all that a cluster did to the machine, whatever is left of it, and remove its state."""
     _end_pods()
     _end_shims(Path("/run") / state.root.name)
-    _unmount(state.root, Path("/run") / state.root.name)
+    _unmount(state.root, Path("/run") / state.root.name, paths.cache() / "buildah", buildah.RUN)
+    shutil.rmtree(buildah.RUN, ignore_errors=True)
     for network in run("ip", "netns", "list", check=False).split("\n"):
         if network.startswith("cni-") and _ours(network.split()[0]):
             run("ip", "netns", "delete", network.split()[0], check=False)
