@@ -15,7 +15,10 @@ PINK: Colour = (224, 134, 142)
 
 @dataclass(frozen=True)
 class Coat:
-    """Colours and marks of one animal. `marks` is "plain", "stripes" or "patches"; `yaw` -1..1 turns the face."""
+    """Colours and marks of one animal.
+
+    `marks` is "plain", "stripes" or "patches"; `yaw` in -1..1 turns the face.
+    """
 
     fur: Colour
     light: Colour

@@ -47,9 +47,7 @@ def extract(
         with zipfile.ZipFile(archive) as bundle:
             _extract(bundle, archive, target, photos, told)
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise DemoError(
-            f"{archive} is not a zip file that can be read ({error}); give DATA=FOLDER"
-        ) from error
+        raise DemoError(f"{archive} is not a zip file that can be read ({error}); give DATA=FOLDER") from error
 
 
 def _extract(

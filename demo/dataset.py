@@ -1,4 +1,4 @@
-"""Finds the photographs to train on: the user's own, Microsoft's public ones, or drawings when neither is there.
+"""Finds the photographs to train on: the user's, Microsoft's public ones, or drawings where those are not.
 
 It must say where they came from, and must not pass drawings off as photographs.
 """
@@ -18,8 +18,7 @@ from devcluster.progress import Reporter
 
 # "Kaggle Cats and Dogs Dataset", https://www.microsoft.com/en-us/download/details.aspx?id=54765
 MICROSOFT = Source(
-    url="https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
-    "kagglecatsanddogs_5340.zip",
+    url="https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip",
     size=824_887_076,
     sha256="b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",
 )
@@ -42,12 +41,6 @@ class Dataset:
         return len(self.pictures)
 
 
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where downloads are kept between runs: $XDG_CACHE_HOME/cats-dogs or ~/.cache/cats-dogs."""
-    base = environment.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "cats-dogs"
-
-
 def obtain(
     data: Path | None,
     photos: int | None,
@@ -56,7 +49,7 @@ def obtain(
     public: Source = MICROSOFT,
     drawings: int = DRAWINGS,
 ) -> Dataset:
-    """The data set of `data` (a folder with Cat/ and Dog/, or a zip of it), else the public one, else drawings.
+    """The set in `data` (a folder with Cat/ and Dog/, or a zip of it), else the public one, else drawings.
 
     `photos` limits the number, half of each class (None: all of `data`, 2,000 of the public set).
     Raises DemoError for `data` that is not usable: it is never replaced by something else.

@@ -66,7 +66,7 @@ def sha256_of(path: Path) -> str:
 
 def _complete(source: Source, part: Path, progress: Progress) -> None:
     """Append to `part` until it has the source's size."""
-    fruitless, reason = 0, "nothing came"
+    fruitless, reason = 0, "broke off"
     while (have := part.stat().st_size if part.exists() else 0) != source.size:
         if have > source.size:
             part.unlink()
@@ -105,9 +105,7 @@ def _total(response: http.client.HTTPResponse, goes_on: bool) -> int | None:
     return int(length) if length else None
 
 
-def _copy(
-    response: http.client.HTTPResponse, file: BinaryIO, have: int, size: int, progress: Progress
-) -> None:
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, have: int, size: int, progress: Progress) -> None:
     """Copy until the source ends or one byte more than `size` has come: enough to see that it is too long."""
     while have <= size and (chunk := response.read1(min(CHUNK, size - have + 1))):
         file.write(chunk)

@@ -1,7 +1,7 @@
 """Draws a labelled set of cats and dogs for machines that cannot reach the real photographs.
 
 Colours, backgrounds, noise and clutter come from one distribution for both classes, so that only shape tells
-them apart; it must not be mistaken for photographs, so every file says in a JPEG comment that it is a drawing.
+them apart. It must not pass for photographs: every file says in a JPEG comment that it is a drawing.
 """
 
 import colorsys
@@ -17,7 +17,7 @@ from demo.pen import Colour, Pen
 
 COMMENT = "drawing: made by demo/drawings.py, not a photograph"
 OVERSAMPLE = 2
-# Coats that cats and dogs share, as (hue, saturation, value) in 0..1: black, grey, white, ginger, brown, cream.
+# Coats that cats and dogs share, as (hue, saturation, value): black, grey, white, ginger, brown, cream.
 FURS = (
     (0.08, 0.10, 0.22),
     (0.58, 0.06, 0.55),
@@ -101,9 +101,7 @@ def _background(rng: Generator, width: int, height: int) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def _clutter(
-    canvas: ImageDraw.ImageDraw, rng: Generator, size: tuple[int, int], at_edge: bool = False
-) -> None:
+def _clutter(canvas: ImageDraw.ImageDraw, rng: Generator, size: tuple[int, int], at_edge: bool = False) -> None:
     """A ball, a box, a pointed leaf or a stick: shapes that ears and snouts can be taken for."""
     x, y = rng.uniform(0, size[0]), rng.uniform(0, size[1])
     if at_edge:

@@ -25,17 +25,14 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_same_seed_gives_the_same_bytes_and_more_drawings_begin_alike(
-    tmp_path: Path, drawn: Path
-) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_more_drawings_begin_alike(tmp_path: Path, drawn: Path) -> None:
     draw(tmp_path, 7, seed=1)
 
     few, many = digests(tmp_path), digests(drawn)
-    assert sorted(few) == ["Cat/0.jpg", "Cat/1.jpg", "Cat/2.jpg", "Cat/3.jpg"] + [
-        "Dog/0.jpg",
-        "Dog/1.jpg",
-        "Dog/2.jpg",
-    ]
+    assert {name.split("/")[0]: len(list((tmp_path / name.split("/")[0]).iterdir())) for name in few} == {
+        "Cat": 4,
+        "Dog": 3,
+    }
     assert few == {name: many[name] for name in few}
 
 
