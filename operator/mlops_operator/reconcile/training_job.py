@@ -81,7 +81,7 @@ def _draft(run: TrainingRun, job: Mapping[str, Any], observed: Observed, now: da
     progress = result.progress(draft.get("progress", {}), observed.progress, stage)
     summary = of_pod.said(pod, "train").get("summary")
     if isinstance(summary, Mapping):
-        progress = result.trained(progress, summary)
+        progress = result.trained(progress, summary, stage)
     return {**draft, "stage": stage, **({"progress": progress} if progress else {})}
 
 

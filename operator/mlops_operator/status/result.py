@@ -93,10 +93,10 @@ def progress(old: Mapping[str, Any], seen: Progress | None, stage: str) -> dict[
     )
 
 
-def trained(old: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+def trained(old: Mapping[str, Any], summary: Mapping[str, Any], stage: str) -> dict[str, Any]:
     """status.progress with what `train` summed up at its end; `old` where it said nothing."""
     found = _clean({"epoch": whole(summary.get("epochs")), "valAccuracy": ratio(summary.get("valAccuracy"))})
-    return {**old, **found}
+    return {"stage": stage, **old, **found} if found else dict(old)
 
 
 def at_end(old: Mapping[str, Any]) -> dict[str, Any]:

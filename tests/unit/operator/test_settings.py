@@ -1,0 +1,63 @@
+"""The operator's settings: what is read, and what is refused at start with the variable's name."""
+
+import pytest
+
+from mlops_operator.api.settings import Settings, SettingsError, settings_from_env
+
+IMAGE = "registry.example/trainer@sha256:" + "1" * 64
+
+
+def test_settings_whole() -> None:
+    env = {
+        "NAMESPACES": "team, other",
+        "TRAINER_IMAGE": IMAGE,
+        "SERVER_IMAGE": IMAGE,
+        "BUCKET": "photos",
+        "ALLOWED_REGISTRIES": "registry.example,localhost:5000/",
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "MLFLOW_PUBLIC_URL": "https://mlflow.example/",
+        "POD_ENV": '{"A": "1"}',
+    }
+    assert settings_from_env(env) == Settings(
+        namespaces=("team", "other"),
+        trainer_image=IMAGE,
+        server_image=IMAGE,
+        bucket="photos",
+        allowed_registries=("registry.example/", "localhost:5000/"),
+        mlflow_tracking_uri="http://mlflow:5000",
+        mlflow_public_url="https://mlflow.example",
+        pod_env={"A": "1"},
+    )
+
+
+def test_defaults() -> None:
+    assert settings_from_env({}) == Settings(namespaces=("cats-dogs",))
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({"NAMESPACES": " , "}, "NAMESPACES"),
+        ({"TRAINER_IMAGE": "registry.example/trainer:latest"}, "TRAINER_IMAGE"),
+        ({"SERVER_IMAGE": "x@sha256:12"}, "SERVER_IMAGE"),
+        ({"POD_ENV": "{"}, "POD_ENV"),
+        ({"POD_ENV": '{"A": 1}'}, "POD_ENV"),
+        ({"POD_ENV": "[]"}, "POD_ENV"),
+    ],
+)
+def test_a_wrong_variable_is_named(env: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        settings_from_env(env)
+
+
+@pytest.mark.parametrize(
+    ("image", "allowed"),
+    [
+        ("registry.example/trainer@sha256:1", True),
+        ("registry.example.evil/trainer@sha256:1", False),
+        ("evil/registry.example/trainer@sha256:1", False),
+    ],
+)
+def test_only_whole_registry_names_are_allowed(image: str, allowed: bool) -> None:
+    settings = settings_from_env({"ALLOWED_REGISTRIES": "registry.example"})
+    assert settings.allows_image(image) is allowed

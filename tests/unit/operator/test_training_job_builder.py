@@ -1,0 +1,143 @@
+"""The Job of a TrainingRun, written out whole: a reader learns from it what runs in the cluster."""
+
+from typing import Any
+
+from mlops_operator.api.training_run import parse
+from mlops_operator.builders.job import Key, job_controls, training_job
+from tests.unit.operator.training_run_world import IMAGE, RAW, SETTINGS, VERSION, job, run
+
+LABELS = {
+    "app.kubernetes.io/name": "cats-dogs-trainer",
+    "app.kubernetes.io/instance": "demo",
+    "app.kubernetes.io/managed-by": "mlops-operator",
+}
+PARAMETERS = (
+    '{"architecture":"SimpleCNN","epochs":20,"batchSize":64,"learningRate":"0.002","imageSize":64,'
+    '"seed":1,"maxTrainSeconds":600}'
+)
+ENVIRONMENT = [
+    {"name": "STORAGE_EMULATOR_HOST", "value": "http://store"},
+    {"name": "CATSDOGS_BUCKET", "value": "photos"},
+    {"name": "CATSDOGS_VERSION", "value": VERSION},
+    {"name": "CATSDOGS_RAW_HASH", "value": RAW},
+    {"name": "CATSDOGS_PARAMETERS", "value": PARAMETERS},
+    {"name": "CATSDOGS_IMAGE", "value": IMAGE},
+    {"name": "CATSDOGS_RUN", "value": "team/demo"},
+    {"name": "CATSDOGS_RUN_UID", "value": "u-run"},
+    {"name": "CATSDOGS_GIT_COMMIT", "value": "c0ffee"},
+    {"name": "MLFLOW_TRACKING_URI", "value": "http://mlflow-service:5000"},
+    {"name": "HOME", "value": "/tmp"},
+]
+
+
+def container(stage: str, **more: Any) -> dict[str, Any]:
+    """One stage's container."""
+    return {
+        "name": stage,
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["catsdogs", "stage", stage],
+        "env": ENVIRONMENT,
+        "resources": {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": "work", "mountPath": "/work"}, {"name": "tmp", "mountPath": "/tmp"}],
+        **more,
+    }
+
+
+def test_job_whole() -> None:
+    resource = run()
+    resource["metadata"]["annotations"] = {"mlops.cats-dogs.io/git-commit": "c0ffee"}
+    built = training_job(parse(resource), Key(IMAGE, "photos", RAW, VERSION), SETTINGS)
+    assert built == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "demo",
+            "namespace": "team",
+            "labels": LABELS,
+            "annotations": {
+                "mlops.cats-dogs.io/image": IMAGE,
+                "mlops.cats-dogs.io/bucket": "photos",
+                "mlops.cats-dogs.io/raw-hash": RAW,
+                "mlops.cats-dogs.io/version": VERSION,
+                "mlops.cats-dogs.io/git-commit": "c0ffee",
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": "mlops.cats-dogs.io/v1alpha1",
+                    "kind": "TrainingRun",
+                    "name": "demo",
+                    "uid": "u-run",
+                    "controller": True,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": {
+            "backoffLimit": 2,
+            "completions": 1,
+            "parallelism": 1,
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "Ignore",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    },
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"operator": "In", "values": [65, 66, 67, 77, 78]},
+                    },
+                ]
+            },
+            "podReplacementPolicy": "Failed",
+            "suspend": False,
+            "template": {
+                "metadata": {"labels": LABELS},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "serviceAccountName": "trainer",
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 30,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": 65532,
+                        "runAsGroup": 65532,
+                        "fsGroup": 65532,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "initContainers": [
+                        container("ingest"),
+                        container("preprocess"),
+                        container("eda"),
+                        container("train", ports=[{"name": "progress", "containerPort": 8080}]),
+                    ],
+                    "containers": [container("evaluate")],
+                    "volumes": [{"name": "work", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+                },
+            },
+        },
+    }
+
+
+def test_the_runs_own_words_win_over_the_settings_environment() -> None:
+    settings = type(SETTINGS)(**{**vars(SETTINGS), "pod_env": {"HOME": "/root", "CATSDOGS_BUCKET": "other"}})
+    built = training_job(parse(run()), Key(IMAGE, "photos", RAW, VERSION), settings)
+    [main] = built["spec"]["template"]["spec"]["containers"]
+    assert {e["name"]: e["value"] for e in main["env"]}["CATSDOGS_BUCKET"] == "photos"
+    assert [e["name"] for e in main["env"]].count("HOME") == 1
+
+
+def test_controls_touch_nothing_but_what_they_name() -> None:
+    assert job_controls(job(), suspend=True) == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "demo", "namespace": "team", "uid": "u-job"},
+        "spec": {"suspend": True},
+    }
