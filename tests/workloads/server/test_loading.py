@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import torch
 
 from catsdogs import model
 from catsdogs.server import loading
-from catsdogs.server.config import ConfigError, Settings, from_env
+from catsdogs.server.config import Settings
 from catsdogs.server.source import SourceError
 from catsdogs.server.state import Served, State
 from tests.workloads.server import samples
@@ -147,60 +150,47 @@ def test_a_file_that_comes_later_is_served(settings: Settings, tmp_path: Path) -
 
 def test_a_bucket_that_does_not_answer_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
-    monkeypatch.setattr("catsdogs.server.source.ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr("catsdogs.server.source.REQUEST_SECONDS", 0.2)
     with pytest.raises(SourceError) as caught:
         loading.load(replace(settings, model_uri="gs://bucket/models/x/model.pt"))
     assert str(caught.value).startswith("gs://bucket/models/x/model.pt can't be read: ")
 
 
-@pytest.mark.parametrize(
-    ("env", "says"),
-    [
-        ({"PORT": "http"}, "PORT 'http' is not a number"),
-        ({"PORT": "70000"}, "PORT is 70000, allowed are 0 to 65535"),
-        ({"WORKERS": "0"}, "WORKERS is 0, allowed are 1 to 256"),
-        ({"RECEIVE_SECONDS": "nan"}, "RECEIVE_SECONDS is nan, allowed are 0.1 to 600"),
-        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL 'LOUD' is not DEBUG, INFO, WARNING or ERROR"),
-    ],
-)
-def test_a_wrong_setting_is_named(env: dict[str, str], says: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        from_env(env)
-    assert str(caught.value) == says
+@pytest.fixture
+def bucket(model_file: samples.ModelFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
+    """The objects of gs://bucket/, served as Cloud Storage's JSON API serves them; with the test's model."""
+    folder = model_file.path.parent
+    objects = {f"models/v/{name}": (folder / name).read_bytes() for name in ("model.pt", "model.json")}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = unquote(urlsplit(self.path).path).partition("/b/bucket/o/")[2]
+            body = objects.get(name)
+            self.send_response(404 if body is None else 200)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+        yield objects
+        server.shutdown()
+        thread.join()
 
 
-def test_settings_are_read_from_the_environment() -> None:
-    env = {
-        "MODEL_URI": "gs://b/models/cats-dogs/v/model.pt",
-        "MODEL_SHA256": "AB" * 32,
-        "MODEL_VERSION": "v",
-        "TRAINING_RUN": "ns/run",
-        "HOST": "127.0.0.1",
-        "PORT": "1",
-        "OPS_PORT": "2",
-        "WORKERS": "3",
-        "QUEUE_LIMIT": "4",
-        "MAX_UPLOAD_BYTES": "5",
-        "MAX_BUFFERED_BYTES": "6",
-        "RECEIVE_SECONDS": "7",
-        "DRAIN_SECONDS": "8",
-        "FINISH_SECONDS": "9",
-        "LOG_LEVEL": "warning",
-    }
-    assert from_env(env) == Settings(
-        model_uri="gs://b/models/cats-dogs/v/model.pt",
-        model_sha256="ab" * 32,
-        model_version="v",
-        training_run="ns/run",
-        host="127.0.0.1",
-        port=1,
-        ops_port=2,
-        workers=3,
-        queue_limit=4,
-        max_upload=5,
-        max_buffered=6,
-        receive_seconds=7.0,
-        drain_seconds=8.0,
-        finish_seconds=9.0,
-        log_level="WARNING",
-    )
+def test_a_model_comes_from_a_bucket(settings: Settings, bucket: dict[str, bytes]) -> None:
+    there = replace(settings, model_uri="gs://bucket/models/v/model.pt")
+    assert loading.load(there).description == {**samples.DESCRIPTION, "sha256": settings.model_sha256}
+    del bucket["models/v/model.json"]
+    assert loading.load(there).description == {}
+    bucket["models/v/model.pt"] = b"changed"
+    with pytest.raises(model.ModelFileError, match=r"SHA-256 is [0-9a-f]{64}, not "):
+        loading.load(there)
+    del bucket["models/v/model.pt"]
+    with pytest.raises(SourceError, match=r"^gs://bucket/models/v/model\.pt does not exist$"):
+        loading.load(there)
