@@ -56,6 +56,11 @@ class BucketFailure:
     reason: Literal["BucketNotFound", "PermissionDenied", "BucketUnavailable", "ResultInvalid"]
     message: str
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether asking again can help without anybody changing the bucket."""
+        return self.reason in ("BucketUnavailable", "PermissionDenied")
+
 
 @dataclass(frozen=True)
 class Lookup:

@@ -172,20 +172,27 @@ def _succeeded(
     found: Mapping[str, Any] = evaluated(observed.pods)
     if not found:
         lookup = observed.lookup
-        if lookup is None or lookup.failure:
+        if lookup is None or (lookup.failure and lookup.failure.may_pass):
             why = lookup.failure.message if lookup and lookup.failure else "it is being read"
             message = f"The Job is complete, its result is not read yet: {why}"
             return Plan(active(run, draft, "Evaluating", message, now), requeue_after=RETRY_RESULT)
+        if lookup.failure:
+            return _no_result(run, draft, lookup.failure.message, now)
         found = result.flat(lookup.model or {})
     try:
         model = result.model(found, draft["bucket"], draft["version"], run.spec.parameters["architecture"])
     except result.ResultError as error:
-        failure = capsule(run, "ResultInvalid", str(error), draft["attempts"], now)
-        return Plan(ended(run, {**draft, "failure": failure}, False, "ResultInvalid", str(error), now))
+        return _no_result(run, draft, str(error), now)
     draft = {**draft, "stage": "Evaluate", "model": model, "lineage": result.lineage(found, run, settings)}
     accuracy = f", test accuracy {model['testAccuracy']}" if "testAccuracy" in model else ""
     message = f"Version {draft['version']} is trained{accuracy}: {model['uri']}"
     return Plan(status=ended(run, draft, True, "Completed", message, now))
+
+
+def _no_result(run: TrainingRun, draft: Draft, message: str, now: datetime) -> Plan:
+    """The Job is complete and what it should have left in the bucket can't be used."""
+    failure = capsule(run, "ResultInvalid", message, draft["attempts"], now)
+    return Plan(ended(run, {**draft, "failure": failure}, False, "ResultInvalid", sentence(failure), now))
 
 
 def _failed(run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: Observed, now: datetime) -> Plan:

@@ -146,7 +146,9 @@ def _published(
 def _job_gone(run: TrainingRun, lookup: Lookup | None, settings: Settings, now: datetime) -> Plan:
     if lookup is None:
         return Plan(requeue_after=RETRY_NAME)
-    if lookup.failure and lookup.failure.reason != "BucketNotFound":
+    if lookup.failure and lookup.failure.reason == "ResultInvalid":
+        return _fail(run, run.status, "ResultInvalid", lookup.failure.message, now)
+    if lookup.failure and lookup.failure.may_pass:
         message = f"The Job is gone and its result can't be read: {lookup.failure.message}"
         status = active(run, run.status, lookup.failure.reason, message, now)
         return Plan(status=status, requeue_after=RETRY_BUCKET)

@@ -45,6 +45,7 @@ HINTS: Mapping[str, str] = {
     "Terminated": "The pod was stopped from outside; create the TrainingRun again.",
     "StageFailed": "Read the log below; if it names no cause, run the stage on a laptop with `dvc repro`.",
     "DeadlineExceeded": "Raise spec.activeDeadlineSeconds, or train for fewer epochs.",
+    "ResultInvalid": "Look at models/cats-dogs/ in the bucket; remove what is broken and run again.",
     "JobLost": "Its Job and result are gone; create the TrainingRun again, what it stored is reused.",
 }
 

@@ -303,6 +303,7 @@ GONE: list[tuple[Lookup, str]] = [
     (Lookup(version=VERSION, model=MODEL_JSON), "Completed"),
     (Lookup(version=VERSION), "JobLost"),
     (Lookup(failure=BucketFailure("BucketNotFound", "gone")), "JobLost"),
+    (Lookup(failure=BucketFailure("ResultInvalid", "spoiled")), "ResultInvalid"),
     (Lookup(failure=BucketFailure("BucketUnavailable", "no answer")), "BucketUnavailable"),
 ]
 
