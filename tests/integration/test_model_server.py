@@ -162,7 +162,8 @@ def condition(kubectl: Kubectl, kind: str) -> tuple[str, str]:
 def test_life_of_a_model_server(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", str(ROOT / "examples/02-modelserver.yaml"))
     until("children exist", lambda: len(kubectl.items(CHILDREN)) == 4)
-    until("the pod's absence is told", lambda: condition(kubectl, "Ready") == ("False", "Starting"))
+    # There is no node.
+    until("the pod's trouble is told", lambda: condition(kubectl, "Ready") == ("False", "Unschedulable"))
 
     until("a pod exists", lambda: kubectl.items("pods"))
     make_pods_ready(kubectl)
