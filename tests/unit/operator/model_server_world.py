@@ -16,9 +16,7 @@ SETTINGS = Settings(namespaces=("team",), server_image=IMAGE, allowed_registries
 A, B = "a" * 64, "b" * 64
 
 
-def server(
-    spec: Mapping[str, Any], status: Mapping[str, Any] | None = None, generation: int = 1
-) -> ModelServer:
+def server(spec: Mapping[str, Any], status: Mapping[str, Any] | None = None, generation: int = 1) -> ModelServer:
     """ModelServer team/pets."""
     metadata = {"name": "pets", "namespace": "team", "uid": "u-1", "generation": generation}
     return parse({"metadata": metadata, "spec": spec, "status": status or {}})
@@ -51,9 +49,7 @@ def applied(plan: Plan, kind: str) -> Mapping[str, Any]:
     return found
 
 
-def deployed(
-    resource: ModelServer, seen: Observed, ready: int | None = None, **metadata: Any
-) -> dict[str, Any]:
+def deployed(resource: ModelServer, seen: Observed, ready: int | None = None, **metadata: Any) -> dict[str, Any]:
     """The Deployment that a pass applies, once its controller has worked; `ready` of its pods are."""
     wanted = applied(reconcile(resource, seen, SETTINGS, NOW), "Deployment")
     count = wanted["spec"].get("replicas", 1)

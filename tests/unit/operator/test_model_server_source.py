@@ -28,15 +28,11 @@ MODEL_A = Model("gs://b/models/cats-dogs/aaaa/model.pt", A, "aaaa", "demo", "0.9
         ),
         (
             (run("demo", "Unknown", "Training", "epoch 3 of 20"),),
-            Candidate(
-                reason="WaitingForTrainingRun", message="TrainingRun demo is at work: Training: epoch 3 of 20"
-            ),
+            Candidate(reason="WaitingForTrainingRun", message="TrainingRun demo is at work: Training: epoch 3 of 20"),
         ),
         (
             (run("demo", "False", "DataError", "no photographs"),),
-            Candidate(
-                reason="TrainingRunFailed", message="TrainingRun demo failed: DataError: no photographs"
-            ),
+            Candidate(reason="TrainingRunFailed", message="TrainingRun demo failed: DataError: no photographs"),
         ),
         ((run("demo", "True", "Completed", sha256=A),), Candidate(model=MODEL_A, run="demo")),
         (
@@ -55,9 +51,7 @@ def test_selector_takes_the_newest_that_succeeded() -> None:
         run("old", "True", "Completed", sha256=A, labels=labels, created="2026-01-01T00:00:00Z"),
         run("new", "True", "Completed", sha256=B, labels=labels, created="2026-01-02T00:00:00Z"),
         run("newer", "Unknown", "Training", labels=labels, created="2026-01-03T00:00:00Z"),
-        run(
-            "elsewhere", "True", "Completed", sha256=A, labels={"track": "x"}, created="2026-01-04T00:00:00Z"
-        ),
+        run("elsewhere", "True", "Completed", sha256=A, labels={"track": "x"}, created="2026-01-04T00:00:00Z"),
     )
     found = find_candidate(server(FOLLOW), Observed(training_runs=runs))
     assert (found.run, found.model and found.model.sha256) == ("new", B)
@@ -73,8 +67,7 @@ def test_selector_says_what_it_waits_for() -> None:
     waiting = find_candidate(server(FOLLOW), Observed(training_runs=runs))
     assert waiting == Candidate(
         reason="WaitingForTrainingRun",
-        message="none of 1 with the labels track=main has succeeded: "
-        "TrainingRun first is at work: Pending: no pod yet",
+        message="none of 1 with the labels track=main has succeeded: TrainingRun first is at work: Pending: no pod yet",
     )
 
 
@@ -87,12 +80,8 @@ def test_fixed_uri_takes_its_name_from_model_json_of_the_same_digest() -> None:
     }
     uri = "gs://b/models/x/model.pt"
     assert model_json_uri(server(FIXED)) == "gs://b/models/x/model.json"
-    assert find_candidate(server(FIXED), Observed(model=described)).model == Model(
-        uri, A, "v1", "demo", "0.9062"
-    )
-    assert find_candidate(server(FIXED), Observed(model={**described, "sha256": B})).model == Model(
-        uri, A, A[:12]
-    )
+    assert find_candidate(server(FIXED), Observed(model=described)).model == Model(uri, A, "v1", "demo", "0.9062")
+    assert find_candidate(server(FIXED), Observed(model={**described, "sha256": B})).model == Model(uri, A, A[:12])
     assert find_candidate(server(FIXED), Observed()).model == Model(uri, A, A[:12])
 
 
@@ -104,17 +93,13 @@ def test_served_file_keeps_its_name_while_model_json_comes_and_goes() -> None:
 
 
 def test_deleted_run_stays_the_candidate_while_its_model_is_served() -> None:
-    deployment = deployed(
-        server(NAMED), Observed(training_runs=(run("demo", "True", "Completed", sha256=A),))
-    )
+    deployment = deployed(server(NAMED), Observed(training_runs=(run("demo", "True", "Completed", sha256=A),)))
     resource = server(NAMED, {"model": record(A, "demo")})
     assert find_candidate(resource, Observed(deployment=deployment)) == Candidate(model=MODEL_A, run="demo")
 
 
 def test_model_served_is_the_deployments_before_the_statuss() -> None:
-    deployment = deployed(
-        server(NAMED), Observed(training_runs=(run("demo", "True", "Completed", sha256=A),))
-    )
+    deployment = deployed(server(NAMED), Observed(training_runs=(run("demo", "True", "Completed", sha256=A),)))
     told = {"model": record(B, "other", "0.8000")}
     seen = Observed(deployment=deployment)
     assert model_served(server(NAMED, told), seen) == Model(MODEL_A.uri, A, "aaaa", "demo")
