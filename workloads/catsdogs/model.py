@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class SimpleCNN(nn.Module):
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
         ends = (3, *WIDTHS)
-        self.features = nn.Sequential(*(_block(a, b) for a, b in zip(ends, ends[1:], strict=False)))
+        self.features = nn.Sequential(*(_block(a, b) for a, b in pairwise(ends)))
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * WIDTHS[-1], 2))
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:

@@ -4,16 +4,20 @@ It must not talk to Kubernetes; how it ended is left in .catsdogs/result.json fo
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 from catsdogs import key
 from catsdogs.errors import REASONS, Exit, StageError
+from catsdogs.pipeline import summaries
 from catsdogs.pipeline.workspace import STATE, write_json
 
 RESULT = STATE / "result.json"
+PID = STATE / "pid.json"  # whom to tell that the pod must end
 
 
 def main(arguments: list[str]) -> int:
@@ -23,6 +27,7 @@ def main(arguments: list[str]) -> int:
         return Exit.CONFIG_ERROR
     stage = arguments[0]
     RESULT.unlink(missing_ok=True)
+    write_json(PID, {"pid": os.getpid()})
     started = time.monotonic()
     try:
         summary = _run(stage)
@@ -45,9 +50,8 @@ def _run(stage: str) -> dict[str, Any]:
 
         photos = raw.list_photos()
         return {"rawHash": raw.write_manifest(photos), "photographs": len(photos)}
-    module = importlib.import_module(f"catsdogs.pipeline.{stage}")
-    summary: dict[str, Any] = module.run()
-    return summary
+    importlib.import_module(f"catsdogs.pipeline.{stage}").run()
+    return summaries.of(stage, Path())
 
 
 def failed(stage: str, error: StageError) -> dict[str, Any]:

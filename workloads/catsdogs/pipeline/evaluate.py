@@ -18,8 +18,8 @@ from catsdogs.pipeline.workspace import EVALUATION, MODEL, PROCESSED, TRAINING, 
 WORST = 24
 
 
-def run() -> dict[str, Any]:
-    """The stage: model.pt and the test arrays to model/evaluation. Returns its summary."""
+def run() -> None:
+    """The stage: model.pt and the test arrays to model/evaluation."""
     progress = Progress("evaluate")
     training = read_json(TRAINING)
     module, metadata = models.load(MODEL, training["sha256"])
@@ -32,7 +32,6 @@ def run() -> dict[str, Any]:
     progress.report(2, 2)
     low, high = result["testAccuracyLow"], result["testAccuracyHigh"]
     progress.say(f"test accuracy {result['testAccuracy']:.3f} ({low:.3f} to {high:.3f}) of {result['testCount']}")
-    return {name: result[name] for name in ("testAccuracy", "testAccuracyLow", "testAccuracyHigh", "testCount")}
 
 
 @torch.inference_mode()

@@ -54,8 +54,8 @@ class Reject:
     detail: str
 
 
-def run() -> dict[str, Any]:
-    """The stage: data/raw-manifest.json and the raw photographs to data/ingested. Returns its summary."""
+def run() -> None:
+    """The stage: data/raw-manifest.json and the raw photographs to data/ingested."""
     listed = read_json(RAW_MANIFEST)
     names = [row[0] for row in listed["photos"]]
     INGESTED.mkdir(parents=True, exist_ok=True)
@@ -68,18 +68,6 @@ def run() -> dict[str, Any]:
         "rejected": [asdict(reject) for reject in rejects],
     }
     write_json(INGESTED / "manifest.json", manifest)
-    return summary(manifest)
-
-
-def summary(manifest: dict[str, Any]) -> dict[str, Any]:
-    """What the termination message says of an ingested data set."""
-    splits = Counter(photo["split"] for photo in manifest["photos"])
-    return {
-        "dataVersion": manifest["dataVersion"],
-        "accepted": len(manifest["photos"]),
-        "rejected": len(manifest["rejected"]),
-        **{split: splits[split] for split in SPLITS},
-    }
 
 
 def data_version(raw_hash: str) -> str:

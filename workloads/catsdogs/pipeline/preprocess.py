@@ -23,7 +23,7 @@ from catsdogs.pipeline.workspace import INGESTED, PROCESSED, SPLITS, read_json, 
 CHUNK = 128
 
 
-def run() -> dict[str, Any]:
+def run() -> None:
     """The stage: data/ingested to data/processed.
 
     Writes SPLIT.npy, uint8 (N, 3, S, S), SPLIT-labels.npy, uint8 (N,), 0 cat and 1 dog, and manifest.json with
@@ -45,13 +45,6 @@ def run() -> dict[str, Any]:
         "rejected": rejected,
     }
     write_json(PROCESSED / "manifest.json", manifest)
-    return summary(manifest)
-
-
-def summary(manifest: dict[str, Any]) -> dict[str, Any]:
-    """What the termination message says of the arrays."""
-    counts = {split: len(content["names"]) for split, content in manifest["splits"].items()}
-    return {"imageSize": manifest["imageSize"], "rejected": len(manifest["rejected"]), **counts}
 
 
 def _fill(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import threading
 import time
@@ -35,7 +34,7 @@ class Progress:
             return
         self.last = now
         percent = round(100 * done / max(total, 1))
-        content = {"stage": self.stage, "percent": percent, "pid": os.getpid(), **values}
+        content = {"stage": self.stage, "percent": percent, **values}
         with contextlib.suppress(OSError):
             write_json(self.file, {name: value for name, value in content.items() if value is not None})
 
@@ -59,13 +58,12 @@ def serve(stage: str, file: Path, port: int) -> ThreadingHTTPServer | None:
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
 
-        def do_GET(self) -> None:  # noqa: N802  (the name http.server wants)
+        def do_GET(self) -> None:
             if self.path != "/progress":
                 self.send_error(404)
                 return
             content = read(file)
             content = content if content.get("stage") == stage else {"stage": stage}
-            content.pop("pid", None)
             body = json.dumps(content).encode()[:LIMIT]
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

@@ -48,8 +48,8 @@ class State:
     stopped_by: str = "epochs"
 
 
-def run() -> dict[str, Any]:
-    """The stage: data/processed to model/model.pt and model/training.json. Returns its summary."""
+def run() -> None:
+    """The stage: data/processed to model/model.pt and model/training.json."""
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _stop)
     parameters = read_parameters()
@@ -68,9 +68,8 @@ def run() -> dict[str, Any]:
         raise StageError(
             Exit.TERMINATED, f"stopped after epoch {state.epoch}", "run again: it goes on from the checkpoint"
         ) from None
-    summary = finish(state, parameters)
+    finish(state, parameters)
     checkpoints.remove_local()
-    return summary
 
 
 def _stop(signum: int, frame: Any) -> None:  # noqa: ARG001
@@ -238,8 +237,8 @@ def record(state: State, loss: float, val_loss: float, accuracy: float, progress
     progress.say(f"epoch {state.epoch}/{epochs}: loss {loss:.3f}, val {val_loss:.3f}, accuracy {accuracy:.3f}")
 
 
-def finish(state: State, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Write the best weights with their temperature, and the history; returns the stage's summary."""
+def finish(state: State, parameters: dict[str, Any]) -> None:
+    """Write the best weights with their temperature, and the history."""
     state.average.load_state_dict(state.best["weights"])
     pixels, labels = load_split("val")
     metadata = {
@@ -258,7 +257,6 @@ def finish(state: State, parameters: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(state.seconds, 1),
     }
     write_json(TRAINING, {**summary, "sha256": sha256, "history": state.history})
-    return summary
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:

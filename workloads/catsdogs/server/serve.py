@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from catsdogs.server.state import State
 
 logger = logging.getLogger("catsdogs.server")
 BACKLOG = 2048
+SWITCH_SECONDS = 0.0005
 
 
 class _Server(uvicorn.Server):
@@ -36,6 +38,9 @@ class _Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, drain, return. Raises ConfigError when a port can't be had."""
+    # The network runs as some twenty short calls, and after each a thread needs the interpreter's lock back:
+    # with Python's 5 ms, two threads answer fewer pictures (134/s) than one (184/s); with 0.5 ms, 263/s.
+    sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(_run(settings))
 
 
@@ -108,9 +113,13 @@ def _server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), backlog=BACKLOG)
+        listener = socket.create_server((host, port), backlog=BACKLOG)
     except OSError as error:
         raise ConfigError(f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
+    # asyncio sets this only where the protocol number is given, which create_server leaves out; accepted
+    # sockets inherit it. Without it an answer's body waits 40 ms for the acknowledgement of its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _address(listener: socket.socket) -> str:
