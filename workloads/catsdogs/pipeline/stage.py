@@ -17,8 +17,8 @@ from typing import Any
 from catsdogs import key
 from catsdogs.errors import REASONS, Exit, StageError, config_error
 from catsdogs.pipeline import dvc, progress, publish, summaries
-from catsdogs.pipeline.settings import Settings, from_environment
 from catsdogs.pipeline.__main__ import PID, RESULT
+from catsdogs.pipeline.settings import Settings, from_environment
 from catsdogs.pipeline.workspace import RAW_MANIFEST, read_json
 
 MESSAGE_BYTES = 2000
