@@ -18,15 +18,14 @@ from catsdogs.pipeline.workspace import PARAMS, write_parameters
 APP = Path(__file__).parents[3]  # holds dvc.yaml, params.yaml and workloads/
 CONFIG = """[core]
     no_scm = true
+    remote = bucket
     analytics = false
     check_update = false
     autostage = false
 [cache]
     type = "reflink,hardlink,symlink,copy"
 """
-REMOTE = """[core]
-    remote = bucket
-['remote "bucket"']
+REMOTE = """['remote "bucket"']
     url = gs://{bucket}/{prefix}
 """
 

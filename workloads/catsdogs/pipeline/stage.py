@@ -111,10 +111,10 @@ def _run(name: str) -> dict[str, Any]:
     _reproduce(settings, name, stopper)
     if name in publish.DATA:
         publish.data(settings, name)
-    found = publish.model(settings) if name == "evaluate" else summaries.of(name, settings.repo)
     if name == "evaluate":
-        dvc.push(settings.repo)
-    return {"ok": True, "summary": found}
+        dvc.push(settings.repo)  # before the version is closed: whoever sees it can restore its data
+        return {"ok": True, "summary": publish.model(settings)}
+    return {"ok": True, "summary": summaries.of(name, settings.repo)}
 
 
 def check_key(settings: Settings) -> None:
