@@ -21,6 +21,10 @@ def _figure(width: float = 6.0, height: float = 3.4) -> tuple[Any, Any]:
     return figure, axes
 
 
+def _legend(figure: Any) -> Any:
+    return figure.legend(loc="outside upper right", ncols=2, frameon=False)
+
+
 def _write(figure: Any, file: Path) -> None:
     # No software name and no date: the same numbers give the same file.
     figure.savefig(file, metadata={"Software": None})
@@ -36,32 +40,50 @@ def counts(file: Path, splits: Mapping[str, Mapping[str, int]]) -> None:
         axes.bar_label(axes.bar(places, values, 0.36, color=COLOURS[label], label=label))
     axes.set_xticks(range(len(splits)), list(splits))
     axes.set_ylabel("photographs")
-    axes.legend(frameon=False)
+    _legend(figure)
     _write(figure, file)
 
 
-def histogram(file: Path, values: Mapping[str, Sequence[float]], unit: str, bins: int = 40) -> None:
-    """One outline per class over `values` (label to numbers)."""
+def histogram(file: Path, values: Mapping[str, Sequence[float]], unit: str) -> None:
+    """One outline per class over `values` (label to numbers, at least one in all)."""
     figure, axes = _figure()
     joined = [value for numbers in values.values() for value in numbers]
     limits = (min(joined), max(joined) if max(joined) > min(joined) else min(joined) + 1)
+    bins = max(10, min(40, int(len(joined) ** 0.5)))
     for label, numbers in values.items():
-        axes.hist(numbers, bins, limits, histtype="step", linewidth=1.6, color=COLOURS[label], label=label)
+        fill = (*mpl.colors.to_rgb(COLOURS[label]), 0.12)
+        edge = COLOURS[label]
+        axes.hist(numbers, bins, limits, histtype="stepfilled", linewidth=1.6, fc=fill, ec=edge, label=label)
     axes.set_xlabel(unit)
     axes.set_ylabel("photographs")
-    axes.legend(frameon=False)
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    _legend(figure)
     _write(figure, file)
 
 
 def scatter(file: Path, points: Mapping[str, Sequence[tuple[float, float]]]) -> None:
     """Width against height of every photograph, in pixels."""
-    figure, axes = _figure(4.6, 4.2)
+    figure, axes = _figure()
     for label, pairs in points.items():
-        axes.scatter(*zip(*pairs, strict=True), s=5, alpha=0.4, linewidths=0, color=COLOURS[label], label=label)
+        axes.scatter(*zip(*pairs, strict=True), s=9, alpha=0.45, linewidths=0, color=COLOURS[label], label=label)
     axes.set_xlabel("width, px")
     axes.set_ylabel("height, px")
-    axes.legend(frameon=False)
+    for mark in _legend(figure).legend_handles:
+        mark.set(alpha=1, sizes=[36])
     _write(figure, file)
+
+
+def contact_sheet(file: Path, pictures: Sequence[Any], columns: int = 12, side: int = 88, gap: int = 4) -> None:
+    """Pictures, uint8 (S, S, 3), in rows of `columns`, each `side` pixels wide; at least one."""
+    from PIL import Image
+
+    rows = -(-len(pictures) // columns)
+    step = side + gap
+    sheet = Image.new("RGB", (min(len(pictures), columns) * step - gap, rows * step - gap), "white")
+    for index, picture in enumerate(pictures):
+        small = Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC)
+        sheet.paste(small, (index % columns * step, index // columns * step))
+    sheet.save(file, optimize=True)
 
 
 def grid(file: Path, pictures: Sequence[Any], titles: Sequence[str], columns: int = 8) -> None:
