@@ -27,7 +27,8 @@ def address(context: api.Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
     quick = replace(context.settings, receive_seconds=0.3)
     hurried = api.Context(quick, context.state, context.metrics, context.pool)
     server = serve._server(api.application(hurried), quick)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = serve._listen("127.0.0.1", 0)
+    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "answers would wait for ACKs"
     name = listener.getsockname()
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()
