@@ -94,8 +94,9 @@ def attempts(run: TrainingRun, job: Mapping[str, Any], pods: tuple[Mapping[str, 
 
 def _running(run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: Observed, now: datetime) -> Plan:
     pod = of_pod.newest(observed.pods)
-    if _job_condition(job, "FailureTarget") or _job_condition(job, "SuccessCriteriaMet"):
-        return Plan(status={**run.status, **_identity(draft)} if not run.status.get("jobUID") else None)
+    decided = _job_condition(job, "FailureTarget") or _job_condition(job, "SuccessCriteriaMet")
+    if decided or (pod is not None and of_pod.phase(pod) == "Succeeded"):
+        return _await_verdict(run, draft)
     if pod is None:
         since = max(parse_time(draft["activeSince"]), parse_time(job["metadata"]["creationTimestamp"]))
         return _waits(run, job, draft, of_pod.Waiting("NotStarted", "No pod was made yet"), since, now)
@@ -108,9 +109,12 @@ def _running(run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: O
     return _waits(run, job, draft, of_pod.waiting(pod), since, now, of_pod.scheduled_at(pod))
 
 
-def _identity(draft: Draft) -> dict[str, Any]:
+def _await_verdict(run: TrainingRun, draft: Draft) -> Plan:
+    """The Job's own word follows at once: write nothing in between, but record a Job that is not yet."""
+    if run.status.get("jobUID"):
+        return Plan()
     names = ("jobUID", "image", "bucket", "rawHash", "version", "startTime", "activeSince")
-    return {name: draft[name] for name in names if name in draft}
+    return Plan(status={**run.status, **{name: draft[name] for name in names}})
 
 
 def _waits(
@@ -145,7 +149,7 @@ def _between_attempts(
     failed = sum(of_pod.phase(p) == "Failed" and not disrupted(p) for p in observed.pods)
     failed = max(failed, job.get("status", {}).get("failed", 0))
     if not disrupted(pod) and (failed > run.spec.retries or exit_code(pod) in USER_MISTAKES):
-        return Plan(status={**run.status, **_identity(draft)} if not run.status.get("jobUID") else None)
+        return _await_verdict(run, draft)
     failure = pod_capsule(run, pod, draft["attempts"], now)
     what = f"{failure['reason']}: {failure['message']}"
     message = f"Attempt {draft['attempts']} ended with {what}; trying again"

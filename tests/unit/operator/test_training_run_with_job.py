@@ -264,10 +264,23 @@ def test_between_attempts_the_last_failure_is_told() -> None:
     assert plan.delete == ()
 
 
-@pytest.mark.parametrize("spec", [{"retries": 0}, {}])
-def test_no_retry_is_promised_that_will_not_come(spec: dict[str, Any]) -> None:
-    seen = FAILURES[1][1] if spec else FAILURES[2][1]
-    assert passed(run(recorded(), **spec), Observed(job=job(), pods=(seen,))).status is None
+VERDICTS: dict[str, tuple[dict[str, Any], Observed]] = {
+    "no retries left": ({"retries": 0}, Observed(job=job(), pods=(FAILURES[1][1],))),
+    "a user's mistake": ({}, Observed(job=job(), pods=(FAILURES[2][1],))),
+    "failure decided": ({}, Observed(job=job("FailureTarget"), pods=(TRAINING,))),
+    "success decided": ({}, Observed(job=job("SuccessCriteriaMet"), pods=(TRAINING,))),
+    "pod succeeded": ({}, Observed(job=job(), pods=(trained_pod(),))),
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_nothing_is_written_while_the_jobs_verdict_is_near(name: str) -> None:
+    spec, seen = VERDICTS[name]
+    assert passed(run(recorded(), **spec), seen) == Plan(requeue_after=7171.0)
+    unrecorded = passed(run(**spec), seen)
+    keys = base()
+    del keys["attempts"], keys["observedGeneration"]
+    assert unrecorded.status == keys
 
 
 LINEAGE = {"dataVersion": "d1", "mlflowRunUrl": "https://mlflow.example/x"}
