@@ -26,7 +26,7 @@ from catsdogs.pipeline.workspace import INGESTED, RAW_MANIFEST, SPLITS, read_jso
 SHARES = (0.70, 0.15, 0.15)
 SHARD_BYTES = 48 * 2**20
 MIN_SIDE = 32
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = {"JPEG": 50_000_000, "PNG": 25_000_000}  # as images.py, which would cost an import of torch here
 SUFFIXES = (".jpg", ".jpeg", ".png")
 WINDOW = 64
 
@@ -59,7 +59,8 @@ def run() -> None:
     listed = read_json(RAW_MANIFEST)
     names = [row[0] for row in listed["photos"]]
     INGESTED.mkdir(parents=True, exist_ok=True)
-    photos, rejects = pack(names, raw.reader(), INGESTED, Progress("ingest"))
+    read = raw.verified(listed["photos"], raw.reader())
+    photos, rejects = pack(names, read, INGESTED, Progress("ingest"))
     check_enough(photos, rejects)
     manifest = {
         "dataVersion": data_version(listed["rawHash"]),
@@ -126,6 +127,7 @@ def check(name: str, data: bytes) -> Photo | Reject:
     path = PurePosixPath(name)
     if path.parts[0] not in key.CLASS_FOLDERS or path.suffix.lower() not in SUFFIXES:
         return Reject(name, "BadName", "not Cat/NAME or Dog/NAME ending in .jpg, .jpeg or .png")
+    Image.MAX_IMAGE_PIXELS = None  # the limit right below is stricter, and says what it is
     try:
         image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
     except Exception:
@@ -133,8 +135,9 @@ def check(name: str, data: bytes) -> Photo | Reject:
     width, height = image.size
     if min(width, height) < MIN_SIDE:
         return Reject(name, "TooSmall", f"{width} x {height} px, at least {MIN_SIDE} x {MIN_SIDE} are needed")
-    if width * height > MAX_PIXELS:
-        return Reject(name, "TooLarge", f"{width} x {height} px, at most {MAX_PIXELS} are read")
+    allowed = MAX_PIXELS["PNG" if image.format == "PNG" else "JPEG"]  # a JPEG may call itself MPO
+    if width * height > allowed:
+        return Reject(name, "TooLarge", f"{width} x {height} px, at most {allowed} are read")
     try:
         # A JPEG decoded at an eighth still reads every byte, so that a cut-off file shows.
         image.draft("RGB", (width // 8, height // 8))
@@ -186,7 +189,7 @@ class Shards:
         """Append one photograph; returns the name of the shard that took it."""
         if self.tar is None or self.size >= SHARD_BYTES:
             self.close()
-            self.tar = tarfile.open(self.folder / self._name(), "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+            self.tar = tarfile.open(self.folder / self._name(), "w", format=tarfile.GNU_FORMAT)  # noqa: SIM115
         entry = tarfile.TarInfo(name)
         entry.size = len(data)
         self.tar.addfile(entry, io.BytesIO(data))

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from catsdogs import key
-from catsdogs.errors import data_error
+from catsdogs.errors import Exit, StageError, data_error
 from catsdogs.pipeline import bucket as store
 from catsdogs.pipeline.workspace import RAW_MANIFEST, write_json
 
@@ -34,14 +34,19 @@ def list_photos() -> list[key.RawPhoto]:
     return photos
 
 
+def crc32c(data: bytes) -> str:
+    """The checksum as Cloud Storage gives it: base64 of the four bytes of CRC-32C, big end first."""
+    import google_crc32c
+
+    return base64.b64encode(int(google_crc32c.value(data)).to_bytes(4, "big")).decode()
+
+
 def list_folder(folder: Path) -> list[key.RawPhoto]:
     """Every file below Cat/ and Dog/ of a local folder, with the checksum that GCS would give it."""
-    import google_crc32c
 
     def photo(path: Path) -> key.RawPhoto:
         data = path.read_bytes()
-        checksum = base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
-        return key.RawPhoto(path.relative_to(folder).as_posix(), len(data), checksum)
+        return key.RawPhoto(path.relative_to(folder).as_posix(), len(data), crc32c(data))
 
     if not folder.is_dir():
         raise data_error(f"{folder}/ is not there", "name a folder that holds Cat/ and Dog/")
@@ -49,11 +54,11 @@ def list_folder(folder: Path) -> list[key.RawPhoto]:
     return sorted(photo(path) for path in files if path.is_file())
 
 
-def write_manifest(photos: list[key.RawPhoto]) -> str:
+def write_manifest(photos: list[key.RawPhoto], file: Path = RAW_MANIFEST) -> str:
     """Write the raw manifest that everything depends on; returns its raw hash."""
     digest = key.raw_hash(photos)
     rows = [[photo.name, photo.size, photo.crc32c] for photo in photos]
-    write_json(RAW_MANIFEST, {"rawHash": digest, "photos": rows})
+    write_json(file, {"rawHash": digest, "photos": rows})
     return digest
 
 
@@ -64,3 +69,28 @@ def reader() -> Callable[[str], bytes]:
         bucket: Any = store.open_bucket(place)
         return lambda name: store.download(bucket, key.RAW_PREFIX + name)
     return lambda name: (Path(place) / name).read_bytes()
+
+
+def verified(listed: Iterable[Sequence[Any]], read: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    """`read`, held to the manifest's rows of name, size and checksum: the raw hash stands for these bytes.
+
+    The function raises StageError 67 for a photograph that is gone or is another one than was listed.
+    """
+    expected = {name: (size, checksum) for name, size, checksum in listed}
+
+    def checked(name: str) -> bytes:
+        try:
+            data = read(name)
+        except FileNotFoundError:
+            raise _changed(name, "is gone") from None
+        if (len(data), crc32c(data)) != expected[name]:
+            raise _changed(name, f"is another one now, of {len(data)} bytes")
+        return data
+
+    return checked
+
+
+def _changed(name: str, how: str) -> StageError:
+    return StageError(
+        Exit.DATA_CHANGED, f"{name} was listed and {how}", "don't change raw photographs during a run; run again"
+    )
