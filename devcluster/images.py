@@ -45,7 +45,11 @@ IMAGES = {
     "mlflow": Image("deploy/mlflow/Dockerfile", ("requirements/mlflow.lock", "deploy/mlflow")),
     "server": Image(
         "workloads/Dockerfile.server",
-        ("requirements/torch.lock", "requirements/server.lock", "workloads/catsdogs"),
+        (
+            "requirements/torch.lock",
+            "requirements/server.lock",
+            *(f"workloads/catsdogs/{part}" for part in ("__init__.py", "key.py", "images.py", "model.py", "server")),
+        ),
     ),
     "trainer": Image(
         "workloads/Dockerfile.trainer",
