@@ -36,7 +36,9 @@ def test_a_pid_taken_by_another_process_is_not_ours(state: State) -> None:
 
 
 def test_stop_ends_a_program_that_ignores_sigterm(state: State) -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    )
     processes.start(state, "deaf", [sys.executable, "-c", code])
     processes.wait(state, "deaf", lambda: "deaf" in processes.last_lines(state, "deaf"), 20)
     processes.stop(state, "deaf", grace=0.3)
