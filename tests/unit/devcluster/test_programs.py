@@ -91,7 +91,7 @@ def test_two_starts_at_once_obtain_it_once(program: programs.Program, monkeypatc
 def test_without_release_and_go_the_line_says_what_to_install(program: programs.Program, release, monkeypatch) -> None:
     (release[0] / "tool").unlink()
     monkeypatch.setattr(programs.shutil, "which", lambda name: None)
-    with pytest.raises(DevclusterError, match="install Go 1.26 or newer"):
+    with pytest.raises(DevclusterError, match=r"install Go 1\.26 or newer"):
         programs.ensure(["tool"], Reporter())
 
 
