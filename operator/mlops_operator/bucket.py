@@ -129,6 +129,8 @@ class Bucket:
         blob = self._storage().bucket(bucket).blob(name)
         try:
             data = blob.download_as_bytes(end=DOCUMENT_LIMIT, timeout=TIMEOUT, retry=None)
+        except exceptions.RequestRangeNotSatisfiable:
+            data = b""  # that is how an empty object answers
         except exceptions.NotFound as error:
             if _is_bucket_missing(error):
                 raise
@@ -164,7 +166,7 @@ def failure_of(error: Exception, bucket: str) -> BucketFailure | None:
 
 
 def _is_bucket_missing(error: exceptions.NotFound) -> bool:
-    return "bucket" in str(error).lower() and "object" not in str(error).lower()
+    return "bucket does not exist" in str(error).lower()
 
 
 def _line(error: Exception) -> str:

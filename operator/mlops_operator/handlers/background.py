@@ -38,6 +38,7 @@ async def relist(context: Context) -> None:
         for name in (TRAINING_RUN, MODEL_SERVER):
             for resource in context.store.all(name, namespace):
                 context.queue.add(Key(name, namespace, resource["metadata"]["name"]))
+    context.forget_absent()
     context.listed_at = time.monotonic()
 
 

@@ -96,6 +96,12 @@ class Context:
             if owner.get("kind") in (TRAINING_RUN, MODEL_SERVER)
         ]
 
+    def forget_absent(self) -> None:
+        """Drop what was kept about children that are gone."""
+        gone = [where for where in self.applied if self.store.get(*where) is None]
+        for where in gone:
+            del self.applied[where]
+
     def model_servers(self, namespace: str) -> list[Key]:
         """All ModelServers of the namespace: each may name or select a run that changed."""
         found = self.store.all(MODEL_SERVER, namespace)

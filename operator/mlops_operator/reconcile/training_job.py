@@ -99,7 +99,7 @@ def _running(run: TrainingRun, job: Mapping[str, Any], draft: Draft, observed: O
         return _await_verdict(run, draft)
     if pod is None:
         since = max(parse_time(draft["activeSince"]), parse_time(job["metadata"]["creationTimestamp"]))
-        return _waits(run, job, draft, of_pod.Waiting("NotStarted", "No pod was made yet"), since, now)
+        return _waits(run, job, draft, of_pod.Waiting("NotStarted", "The Job is made and has no pod yet"), since, now)
     if of_pod.phase(pod) == "Failed":
         return _between_attempts(run, job, draft, pod, observed, now)
     if stage := of_pod.current_stage(pod):

@@ -41,13 +41,13 @@ def active(reason: str, message: str, **more: Any) -> dict[str, Any]:
 
 def recorded(**more: Any) -> dict[str, Any]:
     """A run whose Job was recorded at second 30, nothing else known."""
-    return base(conditions=conditions("Unknown", "Pending", "No pod was made yet"), **more)
+    return base(conditions=conditions("Unknown", "Pending", "The Job is made and has no pod yet"), **more)
 
 
 def test_a_made_job_is_recorded_with_what_it_is_pinned_to() -> None:
     plan = passed(run(), Observed(job=job()))
-    status = active("Pending", "No pod was made yet", attempts=0)
-    event = Event("Normal", "Pending", "No pod was made yet")
+    status = active("Pending", "The Job is made and has no pod yet", attempts=0)
+    event = Event("Normal", "Pending", "The Job is made and has no pod yet")
     assert plan == Plan(status=status, events=(event,), requeue_after=571.0)
 
 
