@@ -27,6 +27,7 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("CATSDOGS_BUCKET", "CATSDOGS_VERSION", "CATSDOGS_RAW"):
         monkeypatch.delenv(name, raising=False)
     threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+    torch.set_num_threads(1)  # arrays this small only wait for each other's threads
     yield
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(threads)

@@ -3,6 +3,7 @@ It must not resize or decode for training, and must never drop a photograph with
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -91,18 +92,17 @@ def pack(
     photos: list[Photo] = []
     rejects: list[Reject] = []
     first: dict[str, str] = {}
-    shards = Shards(folder)
-    for done, (data, found) in enumerate(_ahead(names, lambda name: _read_and_check(name, read)), start=1):
-        if isinstance(found, Photo) and found.sha256 in first:
-            found = Reject(found.name, "Duplicate", f"same bytes as {first[found.sha256]}")
-        if isinstance(found, Photo):
-            first[found.sha256] = found.name
-            shard = shards.add(found.name, data)
-            photos.append(Photo(**{**asdict(found), "shard": shard}))
-        else:
-            rejects.append(found)
-        progress.report(done, len(names))
-    shards.close()
+    with contextlib.closing(Shards(folder)) as shards:
+        for done, (data, found) in enumerate(_ahead(names, lambda name: _read_and_check(name, read)), start=1):
+            if isinstance(found, Photo) and found.sha256 in first:
+                found = Reject(found.name, "Duplicate", f"same bytes as {first[found.sha256]}")
+            if isinstance(found, Photo):
+                first[found.sha256] = found.name
+                shard = shards.add(found.name, data)
+                photos.append(Photo(**{**asdict(found), "shard": shard}))
+            else:
+                rejects.append(found)
+            progress.report(done, len(names))
     return photos, rejects
 
 

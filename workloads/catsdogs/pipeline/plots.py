@@ -53,7 +53,7 @@ def histogram(file: Path, values: Mapping[str, Sequence[float]], unit: str) -> N
     for label, numbers in values.items():
         fill = (*mpl.colors.to_rgb(COLOURS[label]), 0.12)
         edge = COLOURS[label]
-        axes.hist(numbers, bins, limits, histtype="stepfilled", linewidth=1.6, fc=fill, ec=edge, label=label)
+        axes.hist(numbers, bins, range=limits, histtype="stepfilled", linewidth=1.6, fc=fill, ec=edge, label=label)
     axes.set_xlabel(unit)
     axes.set_ylabel("photographs")
     axes.yaxis.get_major_locator().set_params(integer=True)

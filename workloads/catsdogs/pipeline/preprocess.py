@@ -47,9 +47,7 @@ def run() -> None:
     write_json(PROCESSED / "manifest.json", manifest)
 
 
-def _fill(
-    rows: dict[str, Any], writers: dict[str, _Writer], size: int, progress: Progress
-) -> list[dict[str, str]]:
+def _fill(rows: dict[str, Any], writers: dict[str, _Writer], size: int, progress: Progress) -> list[dict[str, str]]:
     """Decode all photographs into their writers; returns those that could not be decoded, with reason."""
     rejected: list[dict[str, str]] = []
     done = 0
@@ -103,11 +101,23 @@ class _Writer:
 
     def close(self) -> dict[str, Any]:
         self.pixels.flush()
-        if len(self.names) < len(self.pixels):  # some could not be decoded: keep only the filled rows
-            np.save(self.file, np.array(self.pixels[: len(self.names)]))
+        if not self.names:
+            raise data_error(f"no photograph of the {self.file.stem} split can be decoded", "add photographs")
+        if len(self.names) < len(self.pixels):
+            self._keep_filled()
         np.save(self.label_file, np.array(self.labels, dtype=np.uint8))
         hashes = {path.name: sha256_of(path) for path in (self.file, self.label_file)}
         return {"names": self.names, "sha256": hashes}
+
+    def _keep_filled(self) -> None:
+        """Some could not be decoded: write the array anew with the filled rows, a few at a time."""
+        partial = self.file.with_suffix(".partial")
+        shape = (len(self.names), *self.pixels.shape[1:])
+        kept = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        for begin in range(0, len(kept), CHUNK):
+            kept[begin : begin + CHUNK] = self.pixels[begin : min(begin + CHUNK, len(kept))]
+        kept.flush()
+        partial.replace(self.file)
 
 
 def load_split(split: str, folder: Path = PROCESSED) -> tuple[torch.Tensor, torch.Tensor]:
