@@ -49,7 +49,7 @@ def test_the_api_server_refuses_a_wrong_spec_and_names_the_field(kube: Kube, sto
 def test_a_training_parameter_can_not_be_changed_afterwards(kube: Kube) -> None:
     kube.apply(training_run("e2e-fixed", "e2e-no-such-bucket"))
     changed = training_run("e2e-fixed", "e2e-no-such-bucket", parameters={"epochs": 7})
-    with pytest.raises(AssertionError, match="create a new TrainingRun"):
+    with pytest.raises(AssertionError, match="cannot change after creation; create another TrainingRun"):
         kube.apply(changed)
 
 
