@@ -1,0 +1,114 @@
+"""The five stages of a training pod against a real object store: what they publish, and what they say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catsdogs import key
+from catsdogs import model as models
+from tests.workloads.pod.conftest import IMAGE, PARAMETERS, Pod, Store, pod
+
+
+@pytest.fixture(scope="module")
+def finished(store: Store, photos: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pod, dict[str, Any]]:
+    """A run through all stages, and the summary of each."""
+    run = pod(store, photos, tmp_path_factory.mktemp("pod") / "work")
+    summaries = {}
+    for stage in key.STAGES:
+        code, message, log = run.run(stage)
+        assert (code, message["stage"], message["ok"]) == (0, stage, True), log
+        summaries[stage] = message["summary"]
+    return run, summaries
+
+
+def test_each_stage_says_what_it_did(finished: tuple[Pod, dict[str, Any]]) -> None:
+    run, said = finished
+    data_version, model = said["ingest"]["dataVersion"], said["evaluate"]
+
+    assert said["ingest"] == {
+        "dataVersion": data_version,
+        "accepted": 120,
+        "rejected": 0,
+        "train": said["preprocess"]["train"],
+        "val": said["preprocess"]["val"],
+        "test": said["preprocess"]["test"],
+    }
+    assert said["train"].keys() == {"epochs", "bestEpoch", "valAccuracy", "stoppedBy", "seconds"}
+    assert (said["train"]["epochs"], said["train"]["stoppedBy"]) == (2, "epochs")
+    assert model["uri"] == f"gs://photos/models/cats-dogs/{run.version}/model.pt"
+    assert (model["version"], model["dataVersion"]) == (run.version, data_version)
+    assert 0 <= model["testAccuracyLow"] <= model["testAccuracy"] <= model["testAccuracyHigh"] <= 1
+    assert (model["testCount"], model["mlflowRunId"]) == (said["ingest"]["test"], "")
+
+
+def test_the_model_is_published_with_its_lineage(store: Store, finished: tuple[Pod, dict[str, Any]]) -> None:
+    run, _ = finished
+    prefix = key.model_prefix(run.version)
+    described = json.loads(store.read("photos", f"{prefix}model.json"))
+    weights = store.read("photos", f"{prefix}model.pt")
+    lineage = described["lineage"]
+
+    assert {"dvc.lock", "evaluation/metrics.json", "model.json", "model.pt"} <= set(store.objects("photos", prefix))
+    assert (described["sha256"], described["size"]) == (hashlib.sha256(weights).hexdigest(), len(weights))
+    assert (described["classes"], described["imageSize"], described["architecture"]) == (
+        ["cat", "dog"],
+        32,
+        "SimpleCNN",
+    )
+    assert lineage["parameters"] == key.checked_parameters(PARAMETERS)
+    assert (lineage["rawHash"], lineage["image"], lineage["gitCommit"], lineage["trainingRun"]) == (
+        run.environment["CATSDOGS_RAW_HASH"],
+        IMAGE,
+        "c0ffee",
+        "cats-dogs/test",
+    )
+
+
+def test_the_published_model_answers(
+    store: Store, finished: tuple[Pod, dict[str, Any]], tmp_path: Path
+) -> None:
+    run, said = finished
+    file = tmp_path / "model.pt"
+    file.write_bytes(store.read("photos", f"{key.model_prefix(run.version)}model.pt"))
+
+    module, metadata = models.load(file, said["evaluate"]["sha256"])
+
+    assert metadata.keys() == {"architecture", "imageSize", "classes", "temperature"}
+    assert sum(value.numel() for value in module.parameters()) > 10_000
+
+
+def test_the_data_is_published_and_checkpoints_are_gone(
+    store: Store, finished: tuple[Pod, dict[str, Any]]
+) -> None:
+    run, said = finished
+    data = key.DATASETS_PREFIX + said["ingest"]["dataVersion"] + "/"
+
+    assert {
+        "ingested/manifest.json",
+        "ingested/shard-00000.tar",
+        "processed/manifest.json",
+        "processed/train.npy",
+        "eda/report.html",
+        "eda/summary.json",
+    } <= set(store.objects("photos", data))
+    assert store.objects("photos", key.checkpoint_prefix(run.version)) == []
+
+
+def test_another_pod_takes_the_data_from_the_cache_and_keeps_the_first_model(
+    store: Store, photos: str, finished: tuple[Pod, dict[str, Any]], tmp_path: Path
+) -> None:
+    first, said = finished
+    again = pod(store, photos, tmp_path / "work")
+    before = store.read("photos", f"{key.model_prefix(first.version)}model.json")
+
+    for stage in key.STAGES:
+        code, message, log = again.run(stage)
+
+        assert (code, message["summary"]) == (0, said[stage]), log
+        assert not (again.work / "repo/.catsdogs/pid.json").exists(), "the stage was computed again"
+    assert store.read("photos", f"{key.model_prefix(first.version)}model.json") == before
