@@ -50,11 +50,18 @@ def places(page: str, mlflow: str, model: str, words: str) -> Table:
 
 
 def timings(steps: Sequence[Timing]) -> Table:
-    """How long each outermost step took, and all of them together."""
+    """How long each outermost step took, the steps within it indented below, and all of them together."""
     table = Table("step", "time", box=SIMPLE_HEAD)
     table.columns[1].justify = "right"
-    outermost = [step for step in steps if step.depth == 0]
-    for step in outermost:
-        table.add_row(step.title, duration(step.seconds))
-    table.add_row(Text("all", "bold"), Text(duration(sum(step.seconds for step in outermost)), "bold"))
+    within: list[Timing] = []  # inner steps end before the step that holds them
+    for step in steps:
+        if step.depth == 0:
+            table.add_row(step.title, duration(step.seconds))
+            for inner in within:
+                table.add_row(f"  {inner.title}", duration(inner.seconds), style="dim")
+            within = []
+        elif step.depth == 1:
+            within.append(step)
+    whole = sum(step.seconds for step in steps if step.depth == 0)
+    table.add_row(Text("all", "bold"), Text(duration(whole), "bold"))
     return table

@@ -99,9 +99,10 @@ def follow(look: Callable[[], Resource | None], step: Step, report: Reporter) ->
             if stage != shown and stage in STAGES and not ended:
                 stage_steps.close()
                 stage_step, shown = stage_steps.enter_context(report.step(stage)), stage
-            if stage_step is not None and status.get("progress", {}).get("stage") == shown:
-                stage_step.update(*progress(status["progress"]))
-                stage_step.done(stage_result(status["progress"]))
+            found = status.get("progress", {})
+            if stage_step is not None and found.get("stage") == shown:
+                stage_step.update(*progress(found))
+                stage_step.done(stage_result(found))
             if ended:
                 return run
             said = condition(run, "Succeeded")
@@ -112,15 +113,17 @@ def follow(look: Callable[[], Resource | None], step: Step, report: Reporter) ->
 def progress(found: Mapping[str, Any]) -> tuple[float | None, str]:
     """A bar's share (0..1 or None) and words from status.progress; what is unknown is left out."""
     percent = found.get("percent")
-    words = []
+    share, words = None if percent is None else float(percent) / 100, []
+    if found.get("stage") != "Train":  # the other stages carry on what training said last
+        return share, ""
     if found.get("epoch") is not None:
         of = f"/{found['epochs']}" if found.get("epochs") else ""
         words.append(f"epoch {found['epoch']}{of}")
     if found.get("valAccuracy") is not None:
-        words.append(f"validation accuracy {found['valAccuracy']}")
+        words.append(f"val accuracy {found['valAccuracy']}")
     if found.get("etaSeconds") is not None:
         words.append(f"{duration(float(found['etaSeconds']))} left")
-    return (None if percent is None else float(percent) / 100), " · ".join(words)
+    return share, " · ".join(words)
 
 
 def stage_result(found: Mapping[str, Any]) -> str:

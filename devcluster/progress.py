@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 HEARTBEAT_SECONDS = 30.0
-BAR_WIDTH = 24
+BAR_WIDTH = 16
 
 
 @dataclass(eq=False)
@@ -166,12 +166,14 @@ class Reporter:
 
     def _table(self) -> Table:
         now = self._clock()
-        table = Table.grid(padding=(0, 1))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(width=BAR_WIDTH)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        # Only the words give way on a narrow terminal: what runs, how far and how long stay readable.
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=1)
+        titles = [2 * step.depth + len(step.title) for step in self._running]
+        table.add_column(no_wrap=True, min_width=min(max(titles, default=0), self.console.width // 2))
+        table.add_column(width=BAR_WIDTH if any(step.fraction is not None for step in self._running) else 0)
+        table.add_column(justify="right", no_wrap=True, min_width=len("99 min 59 s"))
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for step in list(self._running):
             bar = ProgressBar(1.0, step.fraction, width=BAR_WIDTH) if step.fraction is not None else Text("")
             title = Text("  " * step.depth + step.title)

@@ -90,7 +90,7 @@ def test_a_run_is_followed_stage_by_stage(monkeypatch: pytest.MonkeyPatch) -> No
         "  · Ingest …",
         "  ✓ Ingest  0.0 s",
         "  · Train …",
-        "  ✓ Train  0.0 s  epoch 19/20 · validation accuracy 0.8900",
+        "  ✓ Train  0.0 s  epoch 19/20 · val accuracy 0.8900",
         "✓ TrainingRun cats-dogs-demo  0.0 s",
     ]
 
@@ -119,11 +119,12 @@ def test_a_run_that_somebody_deletes_meanwhile() -> None:
         ({}, None, ""),
         ({"stage": "Ingest", "percent": 25}, 0.25, ""),
         (
-            {"percent": 50, "epoch": 10, "epochs": 20, "valAccuracy": "0.7130", "etaSeconds": 61},
+            {"stage": "Train", "percent": 50, "epoch": 10, "epochs": 20, "valAccuracy": "0.7130", "etaSeconds": 61},
             0.5,
-            "epoch 10/20 · validation accuracy 0.7130 · 1 min 01 s left",
+            "epoch 10/20 · val accuracy 0.7130 · 1 min 01 s left",
         ),
-        ({"epoch": 0}, None, "epoch 0"),
+        ({"stage": "Train", "epoch": 0}, None, "epoch 0"),
+        ({"stage": "Evaluate", "percent": 10, "epoch": 20, "epochs": 20}, 0.1, ""),
     ],
 )
 def test_progress_leaves_out_what_is_unknown(found: dict[str, Any], share: float | None, words: str) -> None:
