@@ -20,7 +20,8 @@ class Schedule:
 
     def __init__(self, rate: float, epochs: int, max_seconds: float) -> None:
         self.rate = rate
-        self.epochs = epochs
+        self.wanted = epochs
+        self.epochs = epochs  # as planned now: `wanted`, or fewer
         self.max_seconds = max_seconds
         self.epochs_done = 0
         self.position = 0.0  # at the start of the current epoch
@@ -47,14 +48,14 @@ class Schedule:
         return self.cut
 
     def epoch_done(self, seconds: float) -> None:
-        """Close an epoch after `seconds` of training in all; plan fewer epochs when they would not fit."""
+        """Close an epoch after `seconds` of training in all, and plan as many more as fit into the time."""
         left = max(self.epochs - self.epochs_done, 1)
         self.position += (1.0 - self.position) / left
         self.epochs_done += 1
         fitting = int((self.max_seconds * SAFETY - seconds) / (seconds / self.epochs_done))
-        if self.epochs_done + fitting < self.epochs:
-            self.epochs = self.epochs_done + max(fitting, 0)
-            self.shortened = True
+        self.epochs = min(self.wanted, self.epochs_done + max(fitting, 0))
+        # Once shortened, the rates were not those of an unhurried training, even if all epochs fit in the end.
+        self.shortened = self.shortened or self.epochs < self.wanted
 
     def state_dict(self) -> dict[str, Any]:
         """What changes, for a checkpoint."""
