@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +21,37 @@ class ModelFileError(ValueError):
     """A model file that is not what was asked for; the message says what differs."""
 
 
+def _convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)]
+
+
+def _settled(channels: int) -> list[nn.Module]:
+    return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+
+
+def _stem(channels: int) -> nn.Sequential:
+    """The first block: half the side at once, since full-size maps would cost most of the time."""
+    convolution = nn.Conv2d(3, channels, 5, stride=2, padding=2, bias=False)
+    return nn.Sequential(convolution, *_settled(channels))
+
+
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(2),
-    )
+    """Two convolutions, half the side. Pooled before the normalisation, which then has a quarter to do."""
+    first = [*_convolution(channels_in, channels_out), nn.MaxPool2d(2), *_settled(channels_out)]
+    return nn.Sequential(*first, *_convolution(channels_out, channels_out), *_settled(channels_out))
 
 
 class SimpleCNN(nn.Module):
-    """Three convolution blocks and global pooling: normalised (N, 3, S, S) to logits (N, 2), any S >= 8."""
+    """Three convolution blocks and global pooling: normalised (N, 3, S, S) to logits (N, 2), any S >= 8.
+
+    280,000 weights and 59 million multiplications for a picture of 64 x 64.
+    """
 
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
-        ends = (3, *WIDTHS)
-        self.features = nn.Sequential(*(_block(a, b) for a, b in pairwise(ends)))
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * WIDTHS[-1], 2))
+        first, second, third = WIDTHS
+        self.features = nn.Sequential(_stem(first), _block(first, second), _block(second, third))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * third, 2))
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         maps = self.features(batch)
@@ -55,7 +68,7 @@ def build(architecture: str) -> nn.Module:
     """A freshly initialised network in channels_last. Raises ValueError for an unknown name."""
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r} is unknown; known are {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[architecture]().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return ARCHITECTURES[architecture]().to(memory_format=torch.channels_last)
 
 
 def normalize(batch: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,7 @@ def run() -> None:
 @torch.inference_mode()
 def predict(module: torch.nn.Module, pixels: torch.Tensor, temperature: float) -> np.ndarray[Any, Any]:
     """Probabilities (N, 2) of uint8 pixels (N, 3, S, S)."""
-    logits = torch.cat([module(models.normalize(part)) for part in pixels.split(256)])
+    logits = torch.cat([module(models.normalize(part)) for part in torch.split(pixels, 256)])
     return np.asarray(models.probabilities(logits, temperature).numpy())
 
 

@@ -31,6 +31,7 @@ LABEL_SMOOTHING = 0.05
 WEIGHT_DECAY = 0.02
 EMA_DECAY = 0.97
 BETAS = (0.9, 0.99)
+PLAIN = ("epoch", "steps", "seconds", "best", "history", "stopped_by")  # what a checkpoint holds as it is
 
 
 @dataclass
@@ -42,6 +43,7 @@ class State:
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     epoch: int = 0
+    steps: int = 0
     seconds: float = 0.0
     best: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -55,7 +57,7 @@ def run() -> None:
     parameters = read_parameters()
     progress = Progress("train")
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs an eighth, helps only to find bugs
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs an eighth, helps only to find bugs
     checkpoints = Checkpoints(fingerprint(parameters), progress)
     state = begin(parameters)
     if saved := checkpoints.latest():
@@ -113,14 +115,14 @@ def restore(state: State, saved: dict[str, Any]) -> None:
     """Put a checkpoint's content into a fresh state."""
     for name in ("module", "average", "optimizer", "schedule"):
         getattr(state, name).load_state_dict(saved[name])
-    for name in ("epoch", "seconds", "best", "history", "stopped_by"):
+    for name in PLAIN:
         setattr(state, name, saved[name])
 
 
 def snapshot(state: State) -> dict[str, Any]:
     """The content of a checkpoint."""
     parts = {name: getattr(state, name).state_dict() for name in ("module", "average", "optimizer", "schedule")}
-    plain = {name: getattr(state, name) for name in ("epoch", "seconds", "best", "history", "stopped_by")}
+    plain = {name: getattr(state, name) for name in PLAIN}
     return {**parts, **plain}
 
 
@@ -149,7 +151,7 @@ def one_epoch(
     generator = torch.Generator().manual_seed(int(parameters["seed"]) * 1_000_003 + state.epoch)
     order = torch.randperm(len(labels), generator=generator)
     # A last batch of one has no variance to normalise by.
-    batches = [part for part in order.split(int(parameters["batchSize"])) if len(part) > 1 or len(order) == 1]
+    batches = [part for part in torch.split(order, int(parameters["batchSize"])) if len(part) > 1 or len(order) == 1]
     criterion = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     state.module.train()
     total = 0.0
@@ -161,7 +163,7 @@ def one_epoch(
         loss.backward()
         state.optimizer.step()
         _average(state)
-        total += loss.item()
+        total += float(loss.item())
         if not math.isfinite(total):
             raise config_error(
                 f"training diverged in epoch {state.epoch + 1}: the loss is {total}", "lower learningRate"
@@ -173,12 +175,16 @@ def one_epoch(
 
 @torch.no_grad()
 def _average(state: State) -> None:
-    """Exponential moving average of weights and statistics: what is validated, and what is kept."""
-    for kept, now in zip(
-        state.average.state_dict().values(), state.module.state_dict().values(), strict=True
-    ):
+    """Exponential moving average of weights and statistics: what is validated, and what is kept.
+
+    The first steps count more (as in TensorFlow's ExponentialMovingAverage), or a training of a few batches
+    would keep little but the weights it began with.
+    """
+    state.steps += 1
+    decay = min(EMA_DECAY, (1 + state.steps) / (10 + state.steps))
+    for kept, now in zip(state.average.state_dict().values(), state.module.state_dict().values(), strict=True):
         if kept.is_floating_point():
-            kept.lerp_(now, 1 - EMA_DECAY)
+            kept.lerp_(now, 1 - decay)
         else:
             kept.copy_(now)
 
@@ -187,13 +193,13 @@ def _average(state: State) -> None:
 def logits_of(module: nn.Module, pixels: torch.Tensor, batch: int = 256) -> torch.Tensor:
     """Logits (N, 2) of uint8 pixels (N, 3, S, S) in eval mode."""
     module.eval()
-    return torch.cat([module(models.normalize(part)) for part in pixels.split(batch)])
+    return torch.cat([module(models.normalize(part)) for part in torch.split(pixels, batch)])
 
 
 def score(module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
     """Mean cross entropy and accuracy (0..1) on a split."""
     logits = logits_of(module, pixels)
-    loss = nn.functional.cross_entropy(logits, labels).item()
+    loss = float(nn.functional.cross_entropy(logits, labels).item())
     return loss, (logits.argmax(dim=1) == labels).double().mean().item()
 
 
