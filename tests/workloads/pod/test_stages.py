@@ -69,9 +69,7 @@ def test_the_model_is_published_with_its_lineage(store: Store, finished: tuple[P
     )
 
 
-def test_the_published_model_answers(
-    store: Store, finished: tuple[Pod, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_the_published_model_answers(store: Store, finished: tuple[Pod, dict[str, Any]], tmp_path: Path) -> None:
     run, said = finished
     file = tmp_path / "model.pt"
     file.write_bytes(store.read("photos", f"{key.model_prefix(run.version)}model.pt"))
@@ -82,9 +80,7 @@ def test_the_published_model_answers(
     assert sum(value.numel() for value in module.parameters()) > 10_000
 
 
-def test_the_data_is_published_and_checkpoints_are_gone(
-    store: Store, finished: tuple[Pod, dict[str, Any]]
-) -> None:
+def test_the_data_is_published_and_checkpoints_are_gone(store: Store, finished: tuple[Pod, dict[str, Any]]) -> None:
     run, said = finished
     data = key.DATASETS_PREFIX + said["ingest"]["dataVersion"] + "/"
 

@@ -65,9 +65,7 @@ def _deliver(
     run_id = client.create_run(experiment_id, start_time=start, run_name=name).info.run_id
     end = history[-1]["timestamp"]
     curves = [
-        Metric(curve, float(entry[curve]), entry["timestamp"], entry["epoch"])
-        for entry in history
-        for curve in CURVES
+        Metric(curve, float(entry[curve]), entry["timestamp"], entry["epoch"]) for entry in history for curve in CURVES
     ]
     last = [Metric(figure, float(value), end, 0) for figure, value in figures.items()]
     for begin in range(0, len(curves + last), 900):  # the server takes 1,000 a call
