@@ -13,6 +13,8 @@ from rich.text import Text
 from demo.serving import Answer
 from devcluster.progress import Timing, duration
 
+WORTH_SECONDS = 1.0  # an inner step that took less is not worth a row
+
 
 def answers(given: Sequence[Answer]) -> Table:
     """One row for each photograph that /predict was asked about."""
@@ -60,7 +62,7 @@ def timings(steps: Sequence[Timing]) -> Table:
             for inner in within:
                 table.add_row(f"  {inner.title}", duration(inner.seconds), style="dim")
             within = []
-        elif step.depth == 1:
+        elif step.depth == 1 and step.seconds >= WORTH_SECONDS:
             within.append(step)
     whole = sum(step.seconds for step in steps if step.depth == 0)
     table.add_row(Text("all", "bold"), Text(duration(whole), "bold"))

@@ -43,7 +43,8 @@ def test_accuracy_comes_with_its_interval_and_says_when_it_is_of_drawings() -> N
 def test_only_the_outermost_steps_are_added_up() -> None:
     steps = [
         Timing("Images", 5, True, 0),
-        Timing("deeper", 1, True, 2),
+        Timing("deeper", 9, True, 2),
+        Timing("nothing to do", 0.2, True, 1),
         Timing("Train", 65, True, 1),
         Timing("TrainingRun", 70, True, 0),
     ]
