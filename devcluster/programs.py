@@ -82,7 +82,7 @@ PROGRAMS = {
     },
     **{command: _containerd(command) for command in ("containerd", "containerd-shim-runc-v2", "ctr")},
     "pause": Program("pause", "devcluster/pause", "v1"),
-    "registry": Program("registry", "github.com/distribution/distribution/v3/cmd/registry", "v3.1.2"),
+    "registry": Program("registry", "devcluster/registry", "v3.1.2"),
     "fake-gcs-server": Program("object-store", "github.com/fsouza/fake-gcs-server", "v1.56.1"),
     "coredns": Program("coredns", "github.com/coredns/coredns", "v1.15.0"),
     "metrics-server": Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0"),

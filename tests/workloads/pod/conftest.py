@@ -21,6 +21,7 @@ from google.cloud import storage
 from catsdogs import key
 from demo.drawings import draw
 from devcluster import programs
+from devcluster.progress import Reporter
 
 WORKLOADS = Path(key.__file__).parents[1]
 IMAGE = "registry.example/trainer@sha256:" + "a" * 64
@@ -60,11 +61,7 @@ class Store:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    program = Path(os.environ.get("OBJECT_STORE_BIN") or programs.path("fake-gcs-server"))
-    if not program.exists():
-        pytest.fail(
-            f"{program} is missing: `python -m devcluster build` makes it, or OBJECT_STORE_BIN names one", False
-        )
+    program = programs.ensure(["fake-gcs-server"], Reporter())["fake-gcs-server"]
     port, folder = free_port(), tmp_path_factory.mktemp("store")
     options = f"-scheme http -host 127.0.0.1 -port {port} -public-host 127.0.0.1:{port} -backend filesystem"
     with (folder / "log").open("wb") as log:
