@@ -16,7 +16,7 @@ from demo.drawings import draw
 from demo.kubectl import own
 from devcluster import cluster, host, images, paths, processes
 from devcluster.progress import Reporter
-from tests.e2e.kube import Kube
+from tests.e2e.kube import RUN, Kube, training_run
 from tests.e2e.store import Store
 
 DRAWINGS = 400
@@ -90,6 +90,14 @@ def store(kube: Kube, running: cluster.Cluster, drawings: Path) -> Store:
     bucket.make_bucket(bucket.bucket)
     bucket.upload_raw(drawings)
     return bucket
+
+
+@pytest.fixture(scope="session")
+def trained(kube: Kube, store: Store) -> dict:
+    """The status of the one run that is trained here: what has its key afterwards is Reused."""
+    kube.apply(training_run(RUN, store.bucket))
+    kube.wait(f"trun/{RUN}", "condition=Finished", 600)
+    return kube.get(f"trun/{RUN}")["status"]
 
 
 @pytest.fixture(scope="session")

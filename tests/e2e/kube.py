@@ -10,6 +10,7 @@ from typing import Any
 from devcluster import programs
 
 NAMESPACE = "cats-dogs"
+RUN = "e2e-run"  # the fixture `trained` makes it
 
 
 class Kube:

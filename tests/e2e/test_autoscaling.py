@@ -6,17 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kube import Kube, eventually, model_server, training_run
-from tests.e2e.store import Store
+from tests.e2e.kube import RUN, Kube, eventually, model_server
 
-RUN, SERVER = "e2e-scaled-run", "e2e-scaled"
+SERVER = "e2e-scaled"
 
 
 @pytest.fixture
-def url(kube: Kube, store: Store) -> str:
-    """A served model that may have two pods. Its run has the key of another test's run, so most often it is Reused."""
-    kube.apply(training_run(RUN, store.bucket))
-    kube.wait(f"trun/{RUN}", "condition=Finished", 600)
+def url(kube: Kube, trained: dict) -> str:
+    """A served model that may have two pods."""
     autoscaling = {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilization": 50}
     kube.apply(model_server(SERVER, RUN, autoscaling=autoscaling, resources={"cpu": "200m", "memory": "1Gi"}))
     kube.wait(f"msrv/{SERVER}", "condition=Ready", 300)

@@ -10,18 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.e2e.kube import Kube, eventually, model_server, training_run
+from tests.e2e.kube import RUN, Kube, eventually, model_server, training_run
 from tests.e2e.store import Store
 
-RUN, SERVER = "e2e-run", "e2e-api"
-
-
-@pytest.fixture(scope="module")
-def trained(kube: Kube, store: Store) -> dict:
-    """A finished TrainingRun."""
-    kube.apply(training_run(RUN, store.bucket))
-    kube.wait(f"trun/{RUN}", "condition=Finished", 600)
-    return kube.get(f"trun/{RUN}")["status"]
+SERVER = "e2e-api"
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +137,11 @@ def test_the_model_server_settles_on_the_run(kube: Kube, url: str, trained: dict
 def test_the_same_key_is_reused_without_a_pod(kube: Kube, store: Store, trained: dict) -> None:
     kube.run("delete", "trun", RUN)
     eventually("the Job is gone", lambda: kube.run("get", "job", RUN, check=False).returncode != 0)
-    again = training_run("e2e-again", store.bucket)
-    kube.apply(again)
-    kube.wait("trun/e2e-again", "condition=Finished", 60)
-    assert kube.condition("trun/e2e-again", "Succeeded")["reason"] == "Reused"
-    assert kube.get("trun/e2e-again")["status"]["model"] == trained["model"]
-    assert kube.run("get", "job", "e2e-again", check=False).returncode != 0
+    kube.apply(training_run(RUN, store.bucket))
+    kube.wait(f"trun/{RUN}", "condition=Finished", 60)
+    assert kube.condition(f"trun/{RUN}", "Succeeded")["reason"] == "Reused"
+    assert kube.get(f"trun/{RUN}")["status"]["model"] == trained["model"]
+    assert kube.run("get", "job", RUN, check=False).returncode != 0
 
 
 def test_deleting_the_model_server_removes_what_it_made(kube: Kube, url: str) -> None:
