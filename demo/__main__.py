@@ -6,15 +6,14 @@ It only puts the parts in order and prints; each part says itself what failed.
 import argparse
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from demo import deploy, operator_local, preflight, serving, summary, training
 from demo.dataset import Dataset, obtain
 from demo.errors import DemoError
-from demo.kubectl import Kubectl, existing, own
+from demo.kubectl import of
 from demo.store import Store
-from devcluster import cluster, images, paths
+from devcluster import cluster, paths
 from devcluster.errors import DevclusterError
 from devcluster.progress import Reporter
 
@@ -27,7 +26,11 @@ def up(data: Path | None, photos: int | None, context: str | None, report: Repor
         check()
     dataset = obtain(data, photos, paths.cache(), report)
     report.note(f"{dataset.count:,} pictures: {dataset.source}")
-    kubectl, references = target(context, os.environ, report)
+    with report.step("Cluster") as step:
+        running = cluster.up(report, context)
+        step.done(running.context)
+    kubectl = of(running)
+    references = deploy.references(context, os.environ, report)
     deploy.install(kubectl, references, report)
     store = Store(deploy.address(kubectl, "object-store", 4443))
     raw_hash = store.sync(dataset, report)
@@ -40,21 +43,8 @@ def up(data: Path | None, photos: int | None, context: str | None, report: Repor
         report.note(training.what_a_change_does())
     mlflow = deploy.address(kubectl, "mlflow-service", 5000)
     report.note("")
-    report.show(summary.places(url, mlflow, result.status["model"]["uri"], kubectl.words()))
+    report.show(summary.places(url, mlflow, result.status["model"]["uri"], kubectl.words(), removal(context)))
     report.show(summary.timings(report.timings))
-
-
-def target(context: str | None, environment: Mapping[str, str], report: Reporter) -> tuple[Kubectl, dict[str, str]]:
-    """The cluster to work on and the images it can pull: the local one, or one of the user's kubeconfig."""
-    if context is not None:
-        return existing(context, environment), deploy.given_images(environment)
-    with report.step("Local cluster") as step:
-        running = cluster.up(report)
-        step.done(running.context)
-    with report.step("Images") as step:
-        references = images.build(deploy.IMAGES, report)
-        step.done(f"{len(references)} in the cluster's registry")
-    return own(running.kubeconfig), references
 
 
 def ask(url: str, store: Store, dataset: Dataset, result: training.Result, report: Reporter) -> list[serving.Answer]:
@@ -70,17 +60,22 @@ def ask(url: str, store: Store, dataset: Dataset, result: training.Result, repor
     return answers
 
 
+def removal(context: str | None) -> str:
+    """How all of it is removed again."""
+    return f"delete -f crds/ and the namespaces cats-dogs, {deploy.SYSTEM} of {context}" if context else "make down"
+
+
 def check() -> None:
     """Raise DemoError with one line for each thing that the machine lacks."""
     if lines := preflight.missing(preflight.gather()):
         raise DemoError("\n".join(lines))
 
 
-def down(report: Reporter) -> None:
-    """Stop the local cluster and remove all that it left on the machine; caches stay."""
+def down(context: str | None, report: Reporter) -> None:
+    """Stop the local cluster and remove all that it left on the machine; caches stay. Never a cluster of the user's."""
     with report.step("Removing the local cluster") as step:
-        stopped = cluster.down()
-        step.done(f"{len(stopped)} programs stopped" if stopped else "there was none")
+        stopped = cluster.down(context)
+        step.done(f"{len(stopped)} parts stopped" if stopped else "there was none")
 
 
 def main() -> int:
@@ -91,7 +86,7 @@ def main() -> int:
         if arguments.command == "up":
             up(arguments.data, arguments.photos, arguments.context, report)
         elif arguments.command == "down":
-            down(report)
+            down(arguments.context, report)
         elif arguments.command == "operator":
             return operator_local.run(report)
         else:
@@ -115,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     starting.add_argument("--data", type=Path, help="a folder with Cat/ and Dog/, or a zip of it")
     starting.add_argument("--photos", type=int, help="how many photographs, half of each class")
     starting.add_argument("--context", help="a context of your kubeconfig instead of the local cluster")
-    commands.add_parser("down", help="remove the local cluster; caches stay")
+    removing = commands.add_parser("down", help="remove the local cluster; caches stay")
+    removing.add_argument("--context", help="refused: a cluster of yours is left as it is")
     commands.add_parser("preflight", help="say what this machine lacks")
     commands.add_parser("operator", help="run the operator of this checkout against the local cluster")
     return parser

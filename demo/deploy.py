@@ -14,6 +14,8 @@ import yaml
 
 from demo.errors import DemoError
 from demo.kubectl import Kubectl, Resource
+from devcluster import cluster
+from devcluster.existing import REGISTRY
 from devcluster.progress import Reporter, Step
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +33,19 @@ def variable(image: str) -> str:
     return f"{image.upper().replace('-', '_')}_IMAGE"
 
 
+def references(context: str | None, environment: Mapping[str, str], report: Reporter) -> dict[str, str]:
+    """The image references that the cluster pulls: built and pushed where they are not yet, or given.
+
+    An existing cluster has no registry of ours: then they go to REGISTRY, or OPERATOR_IMAGE and the like give them.
+    """
+    if context and not environment.get(REGISTRY):
+        return given_images(environment)
+    with report.step("Images") as step:
+        built = cluster.build(IMAGES, report, context)
+        step.done(f"{len(built)} in the cluster's registry")
+    return built
+
+
 def given_images(environment: Mapping[str, str]) -> dict[str, str]:
     """The references that an existing cluster pulls, from OPERATOR_IMAGE and the like.
 
@@ -39,8 +54,8 @@ def given_images(environment: Mapping[str, str]) -> dict[str, str]:
     wrong = [variable(name) for name in IMAGES if not DIGEST.match(environment.get(variable(name), ""))]
     if wrong:
         raise DemoError(
-            f"an existing cluster needs images it can pull: push them, and set {', '.join(wrong)} "
-            "to REGISTRY/NAME@sha256:..."
+            f"an existing cluster needs images it can pull: set {REGISTRY} to HOST/PATH to build and push them there, "
+            f"or {', '.join(wrong)} to HOST/PATH/NAME@sha256:..."
         )
     return {name: environment[variable(name)] for name in IMAGES}
 

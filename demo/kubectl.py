@@ -4,7 +4,6 @@ It must not interpret what it applies or reads; a failing call is one line with 
 """
 
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.errors import DemoError
-from devcluster import programs
+from devcluster.backend import Cluster
 
 Resource = Mapping[str, Any]
 TIMEOUT_SECONDS = 60
@@ -20,20 +19,23 @@ TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Kubectl:
-    """One kubectl for one cluster. `context` is empty for a kubeconfig's current one."""
+    """One kubectl for one cluster. Without `kubeconfig` kubectl looks for the context where it always does."""
 
     program: Path
-    kubeconfig: Path
-    context: str = ""
+    kubeconfig: Path | None
+    context: str
+
+    def command(self) -> list[str]:
+        """The words that each call begins with."""
+        file = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
+        return [str(self.program), *file, f"--context={self.context}"]
 
     def run(self, *words: str, stdin: str | None = None) -> str:
         """What kubectl prints. Raises DemoError with its last line when it fails."""
-        command = [str(self.program), f"--kubeconfig={self.kubeconfig}"]
-        command += [f"--context={self.context}"] if self.context else []
         what = f"kubectl {' '.join(words)}"
         try:
             done = subprocess.run(
-                [*command, *words],
+                [*self.command(), *words],
                 input=stdin,
                 text=True,
                 capture_output=True,
@@ -79,23 +81,13 @@ class Kubectl:
         )
 
     def words(self) -> str:
-        """How a person reaches the same cluster from a shell."""
-        context = f"; kubectl config use-context {self.context}" if self.context else ""
-        return f"export KUBECONFIG={self.kubeconfig}{context}"
+        """How a person reaches the same cluster from a shell: our own kubeconfig knows this one context alone."""
+        return f"export KUBECONFIG={self.kubeconfig}" if self.kubeconfig else f"kubectl --context={self.context}"
 
 
-def own(kubeconfig: Path) -> Kubectl:
-    """kubectl for the local cluster: the program that the cluster brought along."""
-    return Kubectl(programs.path("kubectl"), kubeconfig)
-
-
-def existing(context: str, environment: Mapping[str, str]) -> Kubectl:
-    """kubectl for a context of the user's kubeconfig. Raises DemoError when there is no kubectl."""
-    program = shutil.which("kubectl")
-    if program is None:
-        raise DemoError(f"CONTEXT={context} needs kubectl on the PATH; there is none")
-    file = environment.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    return Kubectl(Path(program), Path(file), context)
+def of(cluster: Cluster) -> Kubectl:
+    """kubectl for a cluster of devcluster's."""
+    return Kubectl(cluster.kubectl, cluster.kubeconfig, cluster.context)
 
 
 def condition(resource: Resource, name: str) -> Mapping[str, str]:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from demo.deploy import SYSTEM, address
 from demo.errors import DemoError
-from demo.kubectl import Kubectl, Resource, own
-from devcluster import paths
+from demo.kubectl import Kubectl, Resource, of
+from devcluster import cluster
 from devcluster.progress import Reporter
 
 DEPLOYMENT = "mlops-operator"
@@ -19,15 +19,12 @@ DEPLOYMENT = "mlops-operator"
 
 def run(report: Reporter) -> int:
     """Scale the cluster's operator to none, run the checkout's until it ends, and scale back. Returns its status."""
-    kubeconfig = paths.node_state().kubeconfig
-    if not kubeconfig.exists():
-        raise DemoError("there is no local cluster: `make demo` starts one")
-    kubectl = own(kubeconfig)
+    kubectl = of(cluster.found())
     deployment = kubectl.get("deployment", DEPLOYMENT, SYSTEM)
     if deployment is None:
         raise DemoError("the operator's settings are not in the cluster: `make demo` puts them there")
     store = address(kubectl, "object-store", 4443)
-    environment = {**os.environ, **settings(deployment, store), "KUBECONFIG": str(kubeconfig)}
+    environment = {**os.environ, **settings(deployment, store), "KUBECONFIG": str(kubectl.kubeconfig)}
     _scale(kubectl, 0)
     report.note("the operator of this checkout runs in place of the cluster's; Ctrl-C ends it")
     try:

@@ -12,26 +12,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import cluster, node, paths, programs
+from devcluster import cluster, kind, node, paths, programs
 from devcluster.control_plane import listens
 
 GIB = 1 << 30
 PYTHON = (3, 11)
 GO = (1, 26)
 MEMORY_BYTES = 6 * GIB
-# Measured with PyPI's CUDA build of torch: Go's build cache, image layers in the builder, registry and node.
+# Measured on the bare node, with PyPI's CUDA build of torch: Go's build cache, image layers in the builder, registry
+# and node. kind wants no Go, but a node image; it was not measured.
 FRESH_DISK_BYTES = 40 * GIB
 WARM_DISK_BYTES = 5 * GIB
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What was found. `go` is None where there is none; `free_bytes` maps a folder to its file system's space."""
+    """What was found. `free_bytes` maps a folder to its file system's space.
+
+    `kind` says that kind is used, and `kind_trouble` why it can't be, in a few words. `go` is None where there is none.
+    """
 
     python: tuple[int, int]
+    kind: bool
+    kind_trouble: str
     root: bool
     go: tuple[int, int] | None
-    kind: bool
     memory_bytes: int
     free_bytes: Mapping[str, int]
     taken_ports: tuple[int, ...]
@@ -44,45 +49,65 @@ def missing(facts: Facts) -> list[str]:
     lines = []
     if facts.python < PYTHON:
         lines.append(f"Python {_version(PYTHON)} or newer is needed, this is {_version(facts.python)}")
-    if not facts.root:
-        lines.append("root is needed: a node makes namespaces, mounts and routes; run `sudo make demo`")
-    if not facts.programs_built and not facts.kind and (facts.go is None or facts.go < GO):
-        found = "none is on the PATH" if facts.go is None else f"this is {_version(facts.go)}"
-        lines.append(
-            f"Go {_version(GO)} or newer is needed to build the cluster's programs, {found}; "
-            "install it from go.dev/dl, or a container engine and kind"
-        )
+    lines += _missing_for_kind(facts) if facts.kind else _missing_for_node(facts)
     if facts.memory_bytes < MEMORY_BYTES:
         lines.append(f"{MEMORY_BYTES // GIB} GiB of memory are needed, this machine has {facts.memory_bytes / GIB:.1f}")
     need = WARM_DISK_BYTES if facts.images_built else FRESH_DISK_BYTES
+    other = "give docker a larger disk (data-root)" if facts.kind else "set XDG_CACHE_HOME to a larger disk"
     lines += [
-        f"{need // GIB} GiB of free disk are needed at {folder}, there are {free / GIB:.0f}; "
-        "free some, or set XDG_CACHE_HOME to a larger disk"
+        f"{need // GIB} GiB of free disk are needed at {folder}, there are {free / GIB:.0f}; free some, or {other}"
         for folder, free in facts.free_bytes.items()
         if free < need
     ]
     if facts.taken_ports:
-        several = "ports" if len(facts.taken_ports) > 1 else "port"
+        ports = ", ".join(map(str, facts.taken_ports))
         lines.append(
-            f"{several} {', '.join(map(str, facts.taken_ports))} in use; "
+            f"port{'s' * (len(facts.taken_ports) > 1)} {ports} in use; "
             f"`ss -ltnp 'sport = :{facts.taken_ports[0]}'` shows by what: stop it"
+        )
+    return lines
+
+
+def _missing_for_kind(facts: Facts) -> list[str]:
+    if not facts.kind_trouble:
+        return []
+    return [f"kind can't be used: {facts.kind_trouble}; mend that, or take the bare node with DEVCLUSTER=node"]
+
+
+def _missing_for_node(facts: Facts) -> list[str]:
+    lines, instead = (
+        [],
+        f"or have docker and kind ({facts.kind_trouble})"
+        if facts.kind_trouble
+        else "or take kind with DEVCLUSTER=kind",
+    )
+    if not facts.root:
+        lines.append(f"root is needed: a node makes namespaces, mounts and routes; run `sudo make demo`, {instead}")
+    if not facts.programs_built and (facts.go is None or facts.go < GO):
+        found = "none is on the PATH" if facts.go is None else f"this is {_version(facts.go)}"
+        lines.append(
+            f"Go {_version(GO)} or newer is needed to build the cluster's programs, {found}; "
+            f"install it from go.dev/dl, {instead}"
         )
     return lines
 
 
 def gather() -> Facts:
     """Look at this machine; ports that our own running cluster holds count as free."""
-    ours = any(cluster.status().values())
+    trouble, by_kind = kind.trouble(), cluster.choose()[0] is kind
+    ours = not (by_kind and trouble) and any(cluster.status().values())
+    ports = [kind.REGISTRY_PORT] if by_kind else _node_ports()
     return Facts(
         python=sys.version_info[:2],
+        kind=by_kind,
+        kind_trouble=trouble,
         root=os.geteuid() == 0,
         go=go_version(_output("go", "version")),
-        kind=bool(shutil.which("kind") and (shutil.which("docker") or shutil.which("podman"))),
         memory_bytes=_memory(),
-        free_bytes=_free([paths.cache(), paths.node_state().root]),
-        taken_ports=() if ours else tuple(port for port in _ports() if listens("127.0.0.1", port)),
+        free_bytes=_free([_docker_root()] if by_kind else [paths.cache(), paths.node_state().root]),
+        taken_ports=() if ours else tuple(port for port in ports if listens("127.0.0.1", port)),
         programs_built=all(programs.path(name).exists() for name in programs.PROGRAMS),
-        images_built=(paths.cache() / "registry" / "docker").is_dir(),
+        images_built=_docker_has_images() if by_kind else (paths.cache() / "registry" / "docker").is_dir(),
     )
 
 
@@ -103,7 +128,17 @@ def _output(*command: str) -> str:
         return ""
 
 
-def _ports() -> list[int]:
+def _docker_root() -> Path:
+    """Where docker keeps images and volumes; where it does not say so, the root folder stands for it."""
+    return Path(_output("docker", "info", "--format={{.DockerRootDir}}").strip() or "/")
+
+
+def _docker_has_images() -> bool:
+    """Whether the registry's volume is there from a run before."""
+    return bool(_output("docker", "volume", "ls", "--quiet", f"--filter=name=^{kind.REGISTRY}$").strip())
+
+
+def _node_ports() -> list[int]:
     plan = node.LAYOUT
     return [
         plan.api_port,

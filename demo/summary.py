@@ -35,7 +35,7 @@ def accuracy(status: Mapping[str, Any], drawn: bool) -> str:
     return f"Accuracy {value} on {model.get('testCount', '?')} {kind} of the test split (95 % interval {low} to {high})"
 
 
-def places(page: str, mlflow: str, model: str, words: str) -> Table:
+def places(page: str, mlflow: str, model: str, words: str, removal: str) -> Table:
     """Where to go from here: addresses to open, the model's file, and the way to kubectl."""
     table = Table.grid(padding=(0, 2))
     rows = {
@@ -44,7 +44,7 @@ def places(page: str, mlflow: str, model: str, words: str) -> Table:
         "Model": model,
         "kubectl": words,
         "Watch": "kubectl get -n cats-dogs trun,msrv",
-        "Remove all of it": "make down",
+        "Remove all of it": removal,
     }
     for title, value in rows.items():
         table.add_row(Text(title, style="dim"), Text(value, overflow="fold"))

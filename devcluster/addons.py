@@ -4,45 +4,41 @@ CoreDNS and metrics-server run on the node itself, so that they need no image an
 """
 
 import base64
-import subprocess
 import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from devcluster import host, paths, processes
+from devcluster import commands, host, paths, processes
+from devcluster.backend import Cluster
 from devcluster.control_plane import answers, listens
-from devcluster.errors import DevclusterError
 from devcluster.paths import State
 
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 DNS_HEALTH_PORT, METRICS_PORT = 20080, 20443
 
 
-def apply(state: State, kubectl: Path, names: tuple[str, ...]) -> None:
-    """Apply manifests of this package by name, e.g. `podmonitorings`."""
+def apply(cluster: Cluster, names: tuple[str, ...], **placeholders: str) -> None:
+    """Apply manifests of this package by name, e.g. `podmonitorings`, with `${NAME}` in them replaced."""
     text = "\n---\n".join((MANIFESTS / f"{name}.yaml").read_text() for name in names)
-    text = text.replace("${CA_BUNDLE}", base64.b64encode((state.pki / "ca.crt").read_bytes()).decode())
-    command = [
-        str(kubectl),
-        f"--kubeconfig={state.kubeconfig}",
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "-f-",
-    ]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DevclusterError(f"the add-ons can't be installed: {done.stderr.strip().splitlines()[-1]}")
+    for name, value in placeholders.items():
+        text = text.replace(f"${{{name}}}", value)
+    commands.run(*cluster.command("apply", "--server-side", "--force-conflicts", "-f-"), stdin=text)
 
 
-def up(state: State, programs: Mapping[str, Path]) -> None:
+def up(state: State, cluster: Cluster, programs: Mapping[str, Path]) -> None:
     """Install the manifests and start the programs."""
-    apply(state, programs["kubectl"], ("rbac", "dns", "metrics-server", "podmonitorings"))
+    authority = base64.b64encode((state.pki / "ca.crt").read_bytes()).decode()
+    apply(cluster, ("rbac", "dns", "metrics-server", "podmonitorings"), CA_BUNDLE=authority)
     _start_dns(state, programs["coredns"])
     _start_metrics(state, programs["metrics-server"])
-    balancer = [sys.executable, "-m", "devcluster.loadbalancer", str(state.kubeconfig_of("addons"))]
-    processes.start(state, "loadbalancer", balancer, {"PYTHONPATH": str(paths.CHECKOUT)})
+    start_balancer(state, state.kubeconfig_of("addons"), *host.BALANCER_ADDRESSES)
+
+
+def start_balancer(state: State, kubeconfig: Path, first: str, count: str) -> None:
+    """Start what gives Services of type LoadBalancer their addresses: `count` of them from `first` on."""
+    command = [sys.executable, "-m", "devcluster.loadbalancer", str(kubeconfig), first, count]
+    processes.start(state, "loadbalancer", command, {"PYTHONPATH": str(paths.CHECKOUT)})
 
 
 def _start_dns(state: State, program: Path) -> None:

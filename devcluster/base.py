@@ -3,6 +3,7 @@
 Where one is reachable, any image with Python 3.11 does as `BASE` of the Dockerfiles.
 """
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -78,6 +79,6 @@ def _import(folder: Path) -> None:
     dockerfile = folder.with_suffix(".Dockerfile")
     dockerfile.write_text("FROM scratch\nADD . /\nENV PYTHONUNBUFFERED=1 LANG=C.UTF-8\n")
     command = buildah.command("bud", "--isolation=chroot", f"--file={dockerfile}", f"--tag={NAME}", str(folder))
-    done = subprocess.run(command, text=True, capture_output=True, check=False, env=buildah.environment())
+    done = subprocess.run(command, text=True, capture_output=True, check=False, env=os.environ | buildah.environment())
     if done.returncode:
         raise DevclusterError(f"the base image can't be made: {(done.stderr.strip().splitlines() or ['?'])[-1]}")

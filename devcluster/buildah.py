@@ -1,15 +1,17 @@
-"""buildah on an image store of the project's own, below the cache.
+"""buildah on an image store of the project's own, below the cache: builds images without a container engine.
 
 It only knows how to call it.
 """
 
 import os
+import re
 from pathlib import Path
 
-from devcluster import paths
+from devcluster import commands, paths
 
 RUN = Path("/run/cats-dogs-buildah")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+STEP = re.compile(r"(?:\[[\d/]+\] )?STEP (?P<number>\d+)/(?P<count>\d+): (?P<what>.*)")
 
 
 def command(*arguments: str) -> list[str]:
@@ -25,10 +27,10 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of buildah: its temporary files lie in the cache, not in a small /tmp."""
+    """What buildah needs beside this process's environment: temporary files in the cache, not in a small /tmp."""
     folder = paths.cache() / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
-    return os.environ | {"TMPDIR": str(folder)}
+    return {"TMPDIR": str(folder)}
 
 
 def build(*arguments: str) -> list[str]:
@@ -36,3 +38,15 @@ def build(*arguments: str) -> list[str]:
     # On a network that re-signs TLS, pip and uv in the build trust what this machine trusts.
     trust = [f"--volume={CERTIFICATES}:{CERTIFICATES}:ro"] if CERTIFICATES.exists() else []
     return command("bud", "--isolation=chroot", "--network=host", "--layers", "--format=oci", *trust, *arguments)
+
+
+def push(tag: str, image: str) -> str:
+    """Push `image` as `tag`; returns its digest."""
+    digest = paths.cache() / "tmp" / f"digest-{os.getpid()}"
+    # Compressing gigabytes costs minutes and saves nothing on one machine.
+    local = ["--disable-compression", "--tls-verify=false"] if tag.startswith("localhost:") else []
+    commands.run(
+        *command("push", *local, f"--digestfile={digest}", image, f"docker://{tag}"),
+        env=environment(),
+    )
+    return digest.read_text().strip()

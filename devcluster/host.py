@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from devcluster import buildah, paths
+from devcluster.commands import run
 from devcluster.errors import DevclusterError
 from devcluster.paths import State
 from devcluster.progress import Reporter
@@ -25,17 +26,9 @@ CNI_PLUGINS = Path("/usr/lib/cni")
 BRIDGE, POD_BRIDGE = "cats-dogs0", "cats-dogs-pods"
 NODE_ADDRESS = "10.199.0.1"
 NODE_NETWORK = "10.199.0.0/24"
+BALANCER_ADDRESSES = ("10.199.0.100", "100")  # the first one for Services, and how many
 SYSCTLS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 CGROUP = "cats-dogs"
-
-
-def run(*command: str | Path, check: bool = True) -> str:
-    """Run a short command and return its output; raises `DevclusterError` with its last line when it fails."""
-    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False)
-    if check and done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise DevclusterError(f"`{' '.join(map(str, command))}` failed: {said[-1] if said else 'no message'}")
-    return done.stdout
 
 
 def require_root() -> None:

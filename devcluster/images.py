@@ -1,34 +1,55 @@
-"""The project's images: built by buildah from its Dockerfiles, tagged by what goes into them, pushed to the registry.
+"""The project's images: built from its Dockerfiles, tagged by what goes into them, pushed to the cluster's registry.
 
 An image whose tag is in the registry is neither built nor pushed again, so that its digest stays.
 """
 
-import os
 import re
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
-from devcluster import base, buildah, paths, programs
+from devcluster import base, commands, docker, paths, programs
 from devcluster.errors import DevclusterError
-from devcluster.node import REGISTRY_PORT
 from devcluster.progress import Reporter, Step
 
-REGISTRY = f"localhost:{REGISTRY_PORT}"
 MANIFEST_TYPES = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+
+
+class Engine(Protocol):
+    """What builds images: the module `buildah` or `docker`. `STEP` finds number, count and what in its output."""
+
+    STEP: re.Pattern[str]
+
+    def build(self, *arguments: str) -> list[str]:
+        """The command of a build."""
+
+    def environment(self) -> dict[str, str]:
+        """What a build needs beside this process's environment."""
+
+    def push(self, tag: str, image: str) -> str:
+        """Push `image` as `tag`; returns its digest."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where images go, e.g. localhost:5000/cats-dogs, as builder and nodes both call it; and what builds them."""
+
+    registry: str
+    engine: Engine
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its Dockerfile, and what it is made from, relative to `context`."""
+    """One image: its Dockerfile, what it is made from, and the folder that the build sees, relative to the checkout."""
 
     dockerfile: str
     inputs: tuple[str, ...]
     program: str = ""  # a program of the cluster that is the whole image
+    context: str = "."
 
 
 IMAGES = {
@@ -64,37 +85,54 @@ IMAGES = {
 }
 
 
-def build(names: Iterable[str], report: Reporter) -> dict[str, str]:
+# docker builds in a container what buildah takes from the cache of programs: such a machine may have no Go.
+IN_DOCKER = {
+    "object-store": Image(
+        "devcluster/object-store.docker.Dockerfile",
+        ("devcluster/modules/object-store",),
+        context="devcluster/modules/object-store",
+    )
+}
+
+
+def build(names: Iterable[str], report: Reporter, target: Target) -> dict[str, str]:
     """Build what is not in the registry yet; returns each image's reference by digest.
 
     Raises `DevclusterError` naming the image and the step of its Dockerfile that failed.
     """
     references = {}
     for name in names:
-        tag = f"{REGISTRY}/cats-dogs/{name}:{content_hash(name)}"
+        tag = f"{target.registry}/{name}:{content_hash(name, target.engine)}"
         digest = published(tag)
         if digest is None:
             with report.step(f"Image {name}") as step:
-                _build(name, tag, report, step)
-                digest = _push(tag, step)
+                _build(name, tag, target.engine, report, step)
+                step.update(None, "pushing it to the cluster's registry")
+                digest = target.engine.push(tag, tag)
                 step.done(digest[:19])
-        references[name] = f"{REGISTRY}/cats-dogs/{name}@{digest}"
+        references[name] = f"{target.registry}/{name}@{digest}"
     return references
 
 
-def load(image: str) -> str:
-    """Push an image of buildah's store to the cluster's registry; returns its reference by digest."""
-    target = image if image.startswith(REGISTRY) else f"{REGISTRY}/{image.removeprefix('localhost/')}"
-    if ":" not in target.rsplit("/", 1)[-1]:
-        target += ":latest"
-    digest = _push(target, None, image)
-    return f"{target.rsplit(':', 1)[0]}@{digest}"
+def load(image: str, target: Target) -> str:
+    """Push an image of the builder's own store to the cluster's registry; returns its reference by digest."""
+    name = image.rsplit("/", 1)[-1]
+    repository, _, version = name.partition(":")
+    digest = target.engine.push(f"{target.registry}/{repository}:{version or 'latest'}", image)
+    return f"{target.registry}/{repository}@{digest}"
 
 
-def content_hash(name: str, checkout: Path = paths.CHECKOUT) -> str:
+def described(name: str, engine: Engine) -> Image:
+    """The image as this engine builds it."""
+    return IN_DOCKER.get(name, IMAGES[name]) if engine is docker else IMAGES[name]
+
+
+def content_hash(name: str, engine: Engine, checkout: Path = paths.CHECKOUT) -> str:
     """16 hex digits over everything that goes into an image: its Dockerfile, its inputs, its base."""
-    image = IMAGES[name]
-    parts = [base.VERSION if not image.program else programs.PROGRAMS[image.program].version]
+    image = described(name, engine)
+    # docker takes the base that the Dockerfile itself names.
+    beneath = "docker" if engine is docker else base.VERSION
+    parts = [programs.PROGRAMS[image.program].version if image.program else beneath]
     for entry in (image.dockerfile, *image.inputs):
         for file in _files(checkout / entry):
             content = sha256(file.read_bytes()).hexdigest()
@@ -112,11 +150,15 @@ def _files(place: Path) -> list[Path]:
 
 
 def published(tag: str) -> str | None:
-    """The digest of a tag in the cluster's registry, or None when it holds no such tag."""
+    """The digest of a tag in a registry, or None when it holds no such tag.
+
+    A registry that wants a login tells nobody: then it is None too, and the builder, which has the login, pushes.
+    """
     registry, _, rest = tag.partition("/")
     repository, _, version = rest.rpartition(":")
+    local = registry.startswith("localhost:")
     request = urllib.request.Request(
-        f"http://{registry}/v2/{repository}/manifests/{version}",
+        f"{'http' if local else 'https'}://{registry}/v2/{repository}/manifests/{version}",
         method="HEAD",
         headers={"Accept": MANIFEST_TYPES},
     )
@@ -124,53 +166,32 @@ def published(tag: str) -> str | None:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return str(answer.headers["Docker-Content-Digest"])
     except urllib.error.HTTPError as error:
-        if error.code == 404:
+        if error.code == 404 or not local:
             return None
         raise DevclusterError(f"the image registry answers {error.code} for {tag}") from None
     except OSError as error:
-        raise DevclusterError(
-            f"the image registry at {registry} does not answer ({error}): start the cluster"
-        ) from None
+        hint = "start the cluster" if local else "is REGISTRY right?"
+        raise DevclusterError(f"the image registry at {registry} does not answer ({error}): {hint}") from None
 
 
-def _build(name: str, tag: str, report: Reporter, step: Step) -> None:
-    image, context, arguments = IMAGES[name], paths.CHECKOUT, []
+def _build(name: str, tag: str, engine: Engine, report: Reporter, step: Step) -> None:
+    image = described(name, engine)
+    context, arguments = paths.CHECKOUT / image.context, []
     if image.program:
         context = programs.ensure([image.program], report)[image.program].parent
-    else:
+    elif engine is not docker:
         arguments = [f"--build-arg=BASE={base.ensure(report)}"]
-    command = buildah.build(*arguments, f"--file={paths.CHECKOUT / image.dockerfile}", f"--tag={tag}", str(context))
-    lines: list[str] = []
-    with subprocess.Popen(
-        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=buildah.environment()
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            if found := re.match(r"(?:\[[\d/]+\] )?STEP (\d+)/(\d+): (.*)", line):
-                step.update((int(found[1]) - 1) / int(found[2]), found[3][:60])
-    if process.returncode:
+
+    def tell(line: str) -> None:
+        if found := engine.STEP.match(line):
+            step.update((int(found["number"]) - 1) / int(found["count"]), found["what"][:60])
+
+    file = f"--file={paths.CHECKOUT / image.dockerfile}"
+    command = engine.build(*arguments, file, f"--tag={tag}", str(context))
+    code, lines = commands.follow(command, tell, engine.environment())
+    if code:
         log = paths.cache() / "logs" / f"image-{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("\n".join(lines) + "\n")
-        failed = next((line for line in reversed(lines) if "STEP" in line), "")
+        failed = next((found["what"] for line in reversed(lines) if (found := engine.STEP.match(line))), "")
         raise DevclusterError(f"image {name}: {failed} failed: {lines[-1][-200:] if lines else ''} (all of it: {log})")
-
-
-def _push(tag: str, step: Step | None, image: str | None = None) -> str:
-    if step:
-        step.update(None, "loading into the cluster's registry")
-    digest = paths.cache() / "tmp" / f"digest-{os.getpid()}"
-    # Compressing gigabytes costs minutes and saves nothing on one machine.
-    command = buildah.command(
-        "push",
-        "--disable-compression",
-        "--tls-verify=false",
-        f"--digestfile={digest}",
-        image or tag,
-        f"docker://{tag}",
-    )
-    done = subprocess.run(command, text=True, capture_output=True, check=False, env=buildah.environment())
-    if done.returncode:
-        raise DevclusterError(f"{tag} can't be pushed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    return digest.read_text().strip()

@@ -47,8 +47,14 @@ class State:
 
 
 def node_state() -> State:
-    """The state of the one cluster with a node that a machine can have."""
+    """The state of the one bare node that a machine can have."""
     return State(Path(os.environ.get("DEVCLUSTER_STATE") or "/var/lib/cats-dogs-devcluster"))
+
+
+def kind_state() -> State:
+    """The state of the cluster by kind: its kubeconfig and its load balancer, of the user that started it."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return State(Path(base) / "cats-dogs-kind")
 
 
 def write(file: Path, text: str) -> Path:

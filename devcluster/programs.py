@@ -109,6 +109,12 @@ def ensure(names: Iterable[str], report: Reporter) -> dict[str, Path]:
     return {name: path(name) for name in names}
 
 
+def kubectl(report: Reporter) -> Path:
+    """kubectl for a cluster that did not bring its own: the one on the PATH, else this package's."""
+    found = shutil.which("kubectl")
+    return Path(found) if found else ensure(["kubectl"], report)["kubectl"]
+
+
 def _obtain(name: str, report: Reporter) -> None:
     target = path(name)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
-"""The real cluster for the end-to-end tests: one node on this machine, with the system as the demo installs it.
+"""The real cluster for the end-to-end tests, with the system as the demo installs it: see devcluster.cluster.choose.
 
-A cluster that runs already (a developer's) is used and left; one started here is killed, cleaned up and looked for.
+CONTEXT=NAME takes a cluster of the user's kubeconfig. A cluster that runs already (a developer's) is used and left;
+one started here is removed, and a bare node is crashed first and looked for afterwards.
 """
 
 import os
@@ -13,26 +14,29 @@ import pytest
 
 from demo import deploy
 from demo.drawings import draw
-from demo.kubectl import own
-from devcluster import cluster, host, images, paths, processes
+from demo.kubectl import Kubectl, of
+from devcluster import bare, cluster, commands, host, paths, processes
 from devcluster.progress import Reporter
 from tests.e2e.kube import RUN, Kube, training_run
 from tests.e2e.store import Store
 
 DRAWINGS = 400
+CONTEXT = os.environ.get("CONTEXT") or None
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[cluster.Cluster]:
+def kubectl() -> Iterator[Kubectl]:
     """A cluster with a node; fails, never skips, where it can't start."""
-    if os.geteuid() != 0:
+    on_bare_node = cluster.choose(CONTEXT)[0] is bare
+    if on_bare_node and os.geteuid() != 0:
         pytest.fail("the end-to-end tests need root for a node: run `sudo make test`, or only tests/unit as yourself")
-    found_running = any(cluster.status().values())
-    yield cluster.up(Reporter())
+    found_running = CONTEXT or any(cluster.status().values())
+    yield of(cluster.up(Reporter(), CONTEXT))
     if not found_running:
-        crash()
+        if on_bare_node:
+            crash()
         cluster.down()
-        assert leftovers() == []
+        assert (leftovers() if on_bare_node else cluster.status()) in ([], {})
 
 
 def crash() -> None:
@@ -48,8 +52,8 @@ def leftovers() -> list[str]:
     state = paths.node_state()
     found = [line for line in Path("/proc/mounts").read_text().splitlines() if state.root.name in line]
     found += [link for link in (host.BRIDGE, host.POD_BRIDGE) if Path(f"/sys/class/net/{link}").exists()]
-    found += [line for line in host.run("ip", "netns", "list").splitlines() if line.startswith("cni-")]
-    found += [line for line in host.run("nft", "list", "tables").splitlines() if "kube-proxy" in line]
+    found += [line for line in commands.run("ip", "netns", "list").splitlines() if line.startswith("cni-")]
+    found += [line for line in commands.run("nft", "list", "tables").splitlines() if "kube-proxy" in line]
     found += [str(folder) for folder in (state.root, Path("/run") / state.root.name) if folder.exists()]
     found += [str(root / host.CGROUP) for root in host.cgroup_roots() if (root / host.CGROUP).exists()]
     for process in Path("/proc").glob("[0-9]*/cmdline"):
@@ -63,16 +67,27 @@ def leftovers() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def kube(running: cluster.Cluster) -> Iterator[Kube]:
+def images(kubectl: Kubectl) -> dict[str, str]:
+    """The references by digest that the cluster pulls."""
+    return deploy.references(CONTEXT, os.environ, Reporter())
+
+
+@pytest.fixture(scope="session")
+def registry(images: dict[str, str]) -> str:
+    """The host of the registry that the trainer's image comes from: the operator allows it."""
+    return images["trainer"].split("/")[0]
+
+
+@pytest.fixture(scope="session")
+def kube(kubectl: Kubectl, images: dict[str, str]) -> Iterator[Kube]:
     """kubectl on a cluster that has operator, MLflow and object store; the tests' resources are removed at the end."""
-    report = Reporter()
-    deploy.install(own(running.kubeconfig), images.build(deploy.IMAGES, report), report)
-    kubectl = Kube(running.kubeconfig)
-    yield kubectl
+    deploy.install(kubectl, images, Reporter())
+    kube = Kube(kubectl)
+    yield kube
     for kind in ("msrv", "trun"):
-        names = [f"{kind}/{item['metadata']['name']}" for item in kubectl.get(kind)["items"]]
+        names = [f"{kind}/{item['metadata']['name']}" for item in kube.get(kind)["items"]]
         if mine := [name for name in names if name.split("/")[1].startswith("e2e-")]:
-            kubectl.run("delete", *mine)
+            kube.run("delete", *mine)
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +99,9 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def store(kube: Kube, running: cluster.Cluster, drawings: Path) -> Store:
+def store(kube: Kube, kubectl: Kubectl, drawings: Path) -> Store:
     """A bucket of its own with the drawings as raw photographs."""
-    bucket = Store(deploy.address(own(running.kubeconfig), "object-store", 4443), f"e2e-{uuid.uuid4().hex[:8]}")
+    bucket = Store(deploy.address(kubectl, "object-store", 4443), f"e2e-{uuid.uuid4().hex[:8]}")
     bucket.make_bucket(bucket.bucket)
     bucket.upload_raw(drawings)
     return bucket
@@ -101,6 +116,6 @@ def trained(kube: Kube, store: Store) -> dict:
 
 
 @pytest.fixture(scope="session")
-def mlflow(kube: Kube, running: cluster.Cluster) -> str:
+def mlflow(kube: Kube, kubectl: Kubectl) -> str:
     """MLflow's address."""
-    return deploy.address(own(running.kubeconfig), "mlflow-service", 5000)
+    return deploy.address(kubectl, "mlflow-service", 5000)

@@ -4,10 +4,9 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from devcluster import programs
+from demo.kubectl import Kubectl
 
 NAMESPACE = "cats-dogs"
 RUN = "e2e-run"  # the fixture `trained` makes it
@@ -16,8 +15,8 @@ RUN = "e2e-run"  # the fixture `trained` makes it
 class Kube:
     """kubectl on one cluster, in the workloads' namespace."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        self._command = [str(programs.path("kubectl")), f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}"]
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._command = [*kubectl.command(), f"--namespace={NAMESPACE}"]
 
     def run(self, *words: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One call; raises AssertionError with kubectl's own words when it fails and `check` is set."""

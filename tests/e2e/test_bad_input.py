@@ -5,8 +5,6 @@ import pytest
 from tests.e2e.kube import NAMESPACE, Kube, eventually, training_run
 from tests.e2e.store import Store
 
-MISSING_IMAGE = f"localhost:5000/cats-dogs/trainer@sha256:{'0' * 64}"
-
 
 def finish(kube: Kube, name: str, seconds: int = 90) -> tuple[dict, dict]:
     kube.wait(f"trun/{name}", "condition=Finished", seconds)
@@ -84,24 +82,25 @@ def test_photographs_of_one_class_only(kube: Kube, store: Store) -> None:
     nothing_runs(kube, "e2e-one-class")
 
 
-def test_an_image_that_can_not_be_pulled(kube: Kube, store: Store) -> None:
-    kube.apply(training_run("e2e-no-image", store.bucket, image=MISSING_IMAGE, pendingDeadlineSeconds=30))
+def test_an_image_that_can_not_be_pulled(kube: Kube, store: Store, images: dict) -> None:
+    missing = f"{images['trainer'].partition('@')[0]}@sha256:{'0' * 64}"
+    kube.apply(training_run("e2e-no-image", store.bucket, image=missing, pendingDeadlineSeconds=30))
     succeeded, _ = finish(kube, "e2e-no-image", 120)
     assert (succeeded["status"], succeeded["reason"]) == ("False", "ImagePull")
-    assert MISSING_IMAGE in succeeded["message"]
+    assert missing in succeeded["message"]
     nothing_runs(kube, "e2e-no-image")
 
 
-def test_an_image_from_a_registry_that_is_not_allowed(kube: Kube, store: Store) -> None:
+def test_an_image_from_a_registry_that_is_not_allowed(kube: Kube, store: Store, registry: str) -> None:
     image = f"registry.example/trainer@sha256:{'0' * 64}"
     kube.apply(training_run("e2e-foreign", store.bucket, image=image))
     succeeded, _ = finish(kube, "e2e-foreign")
     assert (succeeded["status"], succeeded["reason"]) == ("False", "ImageNotAllowed")
-    assert "localhost:5000/" in succeeded["message"]
+    assert f"{registry}/" in succeeded["message"]
     assert kube.run("get", "job", "e2e-foreign", check=False).returncode != 0
 
 
-def test_the_workloads_namespace_refuses_an_unrestricted_pod(kube: Kube) -> None:
-    done = kube.run("run", "bare", "--image=localhost:5000/x", f"--namespace={NAMESPACE}", check=False)
+def test_the_workloads_namespace_refuses_an_unrestricted_pod(kube: Kube, registry: str) -> None:
+    done = kube.run("run", "bare", f"--image={registry}/x", f"--namespace={NAMESPACE}", check=False)
     assert done.returncode != 0
     assert "violates PodSecurity" in done.stderr
