@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 import shutil
+from collections.abc import Callable
 
 import yaml
 
@@ -104,14 +105,14 @@ def _containers(which: str = f"label=io.x-k8s.kind.cluster={NAME}") -> dict[str,
     return dict(line.split(" ", 1) for line in sorted(listed.splitlines()))
 
 
-def _create(state: State, tell: object) -> None:
+def _create(state: State, tell: Callable[[str], None]) -> None:
     config = paths.write(state.root / "kind.yaml", yaml.safe_dump(configuration(), sort_keys=False))
     command = ["kind", "create", "cluster", f"--config={config}", f"--kubeconfig={state.kubeconfig}"]
-    code, lines = commands.follow(command, tell if callable(tell) else print)
+    code, lines = commands.follow(command, tell)
     if code:
         log = paths.write(state.logs / "kind.log", "\n".join(lines) + "\n")
-        said = [line for line in lines if line.startswith("ERROR")][:1] + lines[-1:]
-        raise DevclusterError(f"kind can't create the cluster: {' | '.join(dict.fromkeys(said))} (all of it: {log})")
+        said = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no message")
+        raise DevclusterError(f"kind can't create the cluster: {said} (all of it: {log})")
 
 
 def configuration() -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from demo.deploy import IMAGES, fill, given_images, rolled_out, until, variable
+from demo.deploy import IMAGES, fill, given_images, references, rolled_out, until, variable
 from demo.errors import DemoError
+from devcluster import cluster
+from devcluster.progress import Reporter
 
 DIGEST = "sha256:" + "a" * 64
 REFERENCES = {name: f"localhost:5000/cats-dogs/{name}@{DIGEST}" for name in IMAGES}
@@ -91,12 +93,26 @@ def test_an_existing_cluster_takes_the_images_that_the_environment_names() -> No
     assert given_images({**environment, "HOME": "/root"}) == REFERENCES
 
 
+@pytest.mark.parametrize(
+    ("context", "environment", "built"),
+    [(None, {}, True), ("mine", {"REGISTRY": "example.com/team"}, True), ("mine", {}, False)],
+)
+def test_images_are_built_unless_an_existing_cluster_is_given_them(monkeypatch, context, environment, built) -> None:
+    monkeypatch.setattr(cluster, "build", lambda names, report, where: {"built for": where, **dict.fromkeys(names)})
+    given = {variable(name): image for name, image in REFERENCES.items()}
+    wanted = {"built for": context, **dict.fromkeys(IMAGES)} if built else REFERENCES
+
+    assert references(context, {**given, **environment}, Reporter()) == wanted
+
+
 def test_an_image_by_tag_is_refused_and_named() -> None:
     environment = {variable(name): image for name, image in REFERENCES.items()}
     environment["TRAINER_IMAGE"] = "example.com/trainer:latest"
     del environment["MLFLOW_IMAGE"]
 
-    with pytest.raises(DemoError, match=r"set TRAINER_IMAGE, MLFLOW_IMAGE to REGISTRY/NAME@sha256"):
+    with pytest.raises(
+        DemoError, match=r"set REGISTRY to HOST/PATH .* or TRAINER_IMAGE, MLFLOW_IMAGE to HOST/PATH/NAME@sha256"
+    ):
         given_images(environment)
 
 

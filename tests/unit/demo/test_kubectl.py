@@ -8,7 +8,8 @@ import pytest
 
 from demo import kubectl as module
 from demo.errors import DemoError
-from demo.kubectl import Kubectl, condition, existing
+from demo.kubectl import Kubectl, condition, of
+from devcluster.backend import Cluster
 
 
 def program(place: Path, script: str) -> Kubectl:
@@ -26,7 +27,14 @@ def test_the_words_that_kubectl_is_called_with(tmp_path: Path) -> None:
         "get",
         "pods",
     ]
-    assert kubectl.words() == "export KUBECONFIG=/state/kubeconfig; kubectl config use-context demo"
+    assert kubectl.words() == "export KUBECONFIG=/state/kubeconfig"
+
+
+def test_a_context_of_the_users_kubeconfig_is_found_as_kubectl_finds_it(tmp_path: Path) -> None:
+    kubectl = of(Cluster(None, "mine", program(tmp_path / "kubectl", 'printf "%s\\n" "$@"').program))
+
+    assert kubectl.run("get", "pods").splitlines() == ["--context=mine", "get", "pods"]
+    assert kubectl.words() == "kubectl --context=mine"
 
 
 def test_what_is_applied_is_one_list(tmp_path: Path) -> None:
@@ -61,13 +69,9 @@ def test_a_cluster_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monk
         program(tmp_path / "kubectl", "exec sleep 5").run("get", "pods")
 
 
-def test_no_kubectl_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    with pytest.raises(DemoError, match="CONTEXT=gke needs kubectl on the PATH"):
-        existing("gke", {})
+def test_no_kubectl_at_all(tmp_path: Path) -> None:
     with pytest.raises(DemoError, match=r"can't be run .*; install kubectl"):
-        Kubectl(tmp_path / "nowhere", tmp_path / "kubeconfig").run("version")
+        Kubectl(tmp_path / "nowhere", tmp_path / "kubeconfig", "demo").run("version")
 
 
 def test_a_condition_of_an_older_generation_is_no_answer() -> None:

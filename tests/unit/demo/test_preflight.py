@@ -8,25 +8,38 @@ from demo.preflight import GIB, Facts, gather, go_version, missing
 
 ENOUGH = Facts(
     python=(3, 11),
+    kind=False,
+    kind_trouble="kind is not on the PATH",
     root=True,
     go=(1, 26),
-    kind=False,
     memory_bytes=8 * GIB,
     free_bytes={"/root/.cache/cats-dogs": 60 * GIB},
     taken_ports=(),
     programs_built=False,
     images_built=False,
 )
+BY_KIND = replace(ENOUGH, kind=True, kind_trouble="", root=False, go=None, free_bytes={"/var/lib/docker": 60 * GIB})
 
 NO_GO = (
     "Go 1.26 or newer is needed to build the cluster's programs, none is on the PATH; "
-    "install it from go.dev/dl, or a container engine and kind"
+    "install it from go.dev/dl, or have docker and kind (kind is not on the PATH)"
 )
-OLD_GO = NO_GO.replace("none is on the PATH", "this is 1.22")
-NO_ROOT = "root is needed: a node makes namespaces, mounts and routes; run `sudo make demo`"
+NO_GO_BUT_KIND = NO_GO.replace("have docker and kind (kind is not on the PATH)", "take kind with DEVCLUSTER=kind")
+OLD_GO = NO_GO.replace("none is on the PATH;", "this is 1.22;")
+NO_ROOT = (
+    "root is needed: a node makes namespaces, mounts and routes; "
+    "run `sudo make demo`, or have docker and kind (kind is not on the PATH)"
+)
 LITTLE_DISK = (
     "40 GiB of free disk are needed at /root/.cache/cats-dogs, there are 12; "
     "free some, or set XDG_CACHE_HOME to a larger disk"
+)
+LITTLE_DOCKER_DISK = (
+    "40 GiB of free disk are needed at /var/lib/docker, there are 12; "
+    "free some, or give docker a larger disk (data-root)"
+)
+NO_DOCKER = (
+    "kind can't be used: no docker daemon answers within 2 s; mend that, or take the bare node with DEVCLUSTER=node"
 )
 
 
@@ -38,7 +51,15 @@ LITTLE_DISK = (
         (replace(ENOUGH, root=False), [NO_ROOT]),
         (replace(ENOUGH, go=None), [NO_GO]),
         (replace(ENOUGH, go=(1, 22)), [OLD_GO]),
-        (replace(ENOUGH, go=None, kind=True), []),
+        (replace(ENOUGH, go=None, kind_trouble=""), [NO_GO_BUT_KIND]),
+        (BY_KIND, []),
+        (replace(BY_KIND, kind_trouble="no docker daemon answers within 2 s"), [NO_DOCKER]),
+        (replace(BY_KIND, free_bytes={"/var/lib/docker": 12 * GIB}), [LITTLE_DOCKER_DISK]),
+        (replace(BY_KIND, free_bytes={"/var/lib/docker": 12 * GIB}, images_built=True), []),
+        (
+            replace(BY_KIND, taken_ports=(5001,)),
+            ["port 5001 in use; `ss -ltnp 'sport = :5001'` shows by what: stop it"],
+        ),
         (replace(ENOUGH, go=None, programs_built=True), []),
         (
             replace(ENOUGH, memory_bytes=4 * GIB),

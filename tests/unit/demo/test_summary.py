@@ -61,7 +61,9 @@ def test_only_the_outermost_steps_are_added_up() -> None:
 
 
 def test_the_addresses() -> None:
-    assert shown(places("http://10.0.0.1/", "http://10.0.0.2:5000", "gs://b/model.pt", "export KUBECONFIG=/k")) == [
+    assert shown(
+        places("http://10.0.0.1/", "http://10.0.0.2:5000", "gs://b/model.pt", "export KUBECONFIG=/k", "make down")
+    ) == [
         "Try it in a browser  http://10.0.0.1/",
         "MLflow               http://10.0.0.2:5000",
         "Model                gs://b/model.pt",

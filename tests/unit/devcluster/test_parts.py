@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from devcluster import control_plane, images, loadbalancer, pki
+from devcluster import buildah, control_plane, docker, images, loadbalancer, pki
 from devcluster.errors import DevclusterError
 from devcluster.paths import State
+
+POOL = loadbalancer.pool("10.199.0.100", 100)
 
 
 @pytest.mark.parametrize(
@@ -21,11 +23,11 @@ from devcluster.paths import State
         ([], "10.199.0.150", "10.199.0.150"),
         (["10.199.0.150"], "10.199.0.150", None),
         ([], "192.0.2.1", None),
-        (loadbalancer.POOL, None, None),
+        (POOL, None, None),
     ],
 )
 def test_a_service_gets_the_lowest_free_address_or_the_one_it_asks_for(taken, wanted, address) -> None:
-    assert loadbalancer.choose(taken, wanted) == address
+    assert loadbalancer.choose(POOL, taken, wanted) == address
 
 
 def test_a_port_in_use_is_one_line_that_names_port_and_program() -> None:
@@ -42,19 +44,45 @@ def test_an_image_is_tagged_by_what_goes_into_it(tmp_path: Path, monkeypatch) ->
     (tmp_path / "lock").write_text("a==1")
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "main.py").write_text("one")
-    first = images.content_hash("thing", tmp_path)
+    first = images.content_hash("thing", buildah, tmp_path)
     (tmp_path / "code" / "__pycache__").mkdir()
     (tmp_path / "code" / "__pycache__" / "main.pyc").write_text("noise")
     (tmp_path / "elsewhere").write_text("not part of it")
-    assert images.content_hash("thing", tmp_path) == first
+    assert images.content_hash("thing", buildah, tmp_path) == first
     (tmp_path / "code" / "main.py").write_text("two")
-    assert images.content_hash("thing", tmp_path) != first
+    assert images.content_hash("thing", buildah, tmp_path) != first
+
+
+def test_an_image_on_another_base_has_another_tag() -> None:
+    tags = {images.content_hash("operator", engine) for engine in (buildah, docker)}
+    assert len(tags) == 2
+
+
+def test_docker_builds_the_object_store_in_a_container_and_buildah_takes_the_cached_program() -> None:
+    assert images.described("object-store", docker).context == "devcluster/modules/object-store"
+    assert images.described("object-store", buildah).program == "fake-gcs-server"
+
+
+@pytest.mark.parametrize(
+    ("engine", "line", "found"),
+    [
+        (buildah, "STEP 3/9: COPY a b", ("3", "9", "COPY a b")),
+        (buildah, "[1/2] STEP 3/9: COPY a b", ("3", "9", "COPY a b")),
+        (docker, "#8 [3/9] COPY a b", ("3", "9", "COPY a b")),
+        (docker, "#12 [build 2/4] WORKDIR /module", ("2", "4", "WORKDIR /module")),
+        (docker, "#12 [stage-1 2/4] WORKDIR /module", ("2", "4", "WORKDIR /module")),
+        (docker, "#1 [internal] load build definition from Dockerfile", None),
+    ],
+)
+def test_how_far_a_build_is(engine, line: str, found) -> None:
+    step = engine.STEP.match(line)
+    assert (step and (step["number"], step["count"], step["what"])) == found
 
 
 def test_an_image_whose_inputs_are_missing_says_so(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(images.IMAGES, "thing", images.Image("Dockerfile", ()))
     with pytest.raises(DevclusterError, match="Dockerfile is not there"):
-        images.content_hash("thing", tmp_path)
+        images.content_hash("thing", buildah, tmp_path)
 
 
 def test_certificates_verify_against_the_authority_and_keys_are_private(tmp_path: Path) -> None:
