@@ -8,12 +8,12 @@ help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 demo: .venv/.ready ## train and serve on a local cluster [DATA=folder or zip] [PHOTOS=N] [CONTEXT=name]
-	@$(PYTHON) -m demo up $(if $(DATA),--data "$(DATA)") $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(CONTEXT),--context $(CONTEXT))
+	@$(PYTHON) -m demo up $(if $(DATA),--data "$(DATA)") $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(CONTEXT),--context "$(CONTEXT)")
 
 down: .venv/.ready ## remove the demo's cluster and all it left on the machine; caches stay
-	@$(PYTHON) -m demo down
+	@$(PYTHON) -m demo down $(if $(CONTEXT),--context "$(CONTEXT)")
 
-test: check ## all tests, on a real API server and a real node too (root, 60 minutes when nothing is cached)
+test: check ## all tests, on a real API server and a real node too (60 minutes when nothing is cached) [CONTEXT=name]
 	@$(PYTHON) -m pytest
 
 check: .venv/.ready ## lint, types, layers: seconds
