@@ -193,5 +193,10 @@ def _build(name: str, tag: str, engine: Engine, report: Reporter, step: Step) ->
         log = paths.cache() / "logs" / f"image-{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("\n".join(lines) + "\n")
-        failed = next((found["what"] for line in reversed(lines) if (found := engine.STEP.match(line))), "")
-        raise DevclusterError(f"image {name}: {failed} failed: {lines[-1][-200:] if lines else ''} (all of it: {log})")
+        step_failed = next(
+            (found["what"] for line in reversed(lines) if (found := engine.STEP.match(line))), "its build"
+        )
+        said = next(
+            (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no message"
+        )
+        raise DevclusterError(f"image {name}: {step_failed} failed: {said[-200:]} (all of it: {log})")

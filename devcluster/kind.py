@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 
 import yaml
@@ -26,7 +27,7 @@ VERSION = (0, 33)
 NETWORK = "kind"  # docker's network of all clusters by kind
 REGISTRY, REGISTRY_IMAGE, REGISTRY_PORT = "cats-dogs-registry", "registry:3", 5001
 POOL_BITS = 26  # 64 addresses for Services
-READY_SECONDS = 180
+READY_SECONDS, POLL_SECONDS = 180, 1.0
 
 
 def trouble() -> str:
@@ -56,7 +57,7 @@ def up(report: Reporter) -> Cluster:
         _start_registry()
     cluster = Cluster(state.kubeconfig, f"kind-{NAME}", programs.kubectl(report))
     with report.step("Add-ons: metrics, load balancer, PodMonitoring") as step:
-        commands.run(*cluster.command("wait", "node", "--all", "--for=condition=Ready", f"--timeout={READY_SECONDS}s"))
+        _wait_ready(cluster)
         addons.apply(cluster, ("podmonitorings", "metrics-server-in-pod"))
         _start_balancer(state)
         step.update(None, "waiting for metrics-server")
@@ -138,6 +139,20 @@ def _start_again(state: State) -> None:
     for node in _containers():
         commands.run("docker", "start", node)
     commands.run("kind", "export", "kubeconfig", f"--name={NAME}", f"--kubeconfig={state.kubeconfig}")
+
+
+def _wait_ready(cluster: Cluster) -> None:
+    """Wait for the node. An API server that starts again first refuses connections, then forbids everything."""
+    until = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            commands.run(*cluster.command("wait", "node", "--all", "--for=condition=Ready", "--timeout=10s"))
+        except DevclusterError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 def _start_registry() -> None:

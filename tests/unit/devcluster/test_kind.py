@@ -75,7 +75,7 @@ def test_a_new_cluster(machine: Path) -> None:
         PS_NODES,
         f"docker exec {NODE} mkdir -p /etc/containerd/certs.d/localhost:5001",
         f"docker exec -i {NODE} cp /dev/stdin /etc/containerd/certs.d/localhost:5001/hosts.toml",
-        f"{kubectl} wait node --all --for=condition=Ready --timeout=180s",
+        f"{kubectl} wait node --all --for=condition=Ready --timeout=10s",
         f"{kubectl} apply --server-side --force-conflicts -f-",
         "docker network inspect kind",
         PS_NODES,
@@ -124,6 +124,23 @@ def test_a_stopped_cluster_is_started_again(machine: Path) -> None:
         PS_REGISTRY,
         "docker start cats-dogs-registry",
     ]
+
+
+def test_an_api_server_that_is_not_ready_yet_is_asked_again(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "POLL_SECONDS", 0)
+    stand_in(machine, "kubectl", '[ "$3" != wait ] || [ $(grep -c " wait " "$HERE/said") = 3 ]')
+
+    kind.up(Reporter())
+
+    assert len([line for line in said(machine) if " wait node " in line]) == 3
+
+
+def test_a_node_that_never_becomes_ready(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "READY_SECONDS", -1)
+    stand_in(machine, "kubectl", "echo timed out >&2; exit 1")
+
+    with pytest.raises(DevclusterError, match=r"wait node --all .* failed: timed out"):
+        kind.up(Reporter())
 
 
 def test_a_failure_of_kind_is_one_line(machine: Path) -> None:
