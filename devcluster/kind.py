@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import yaml
 
@@ -107,7 +108,10 @@ def _containers(which: str = f"label=io.x-k8s.kind.cluster={NAME}") -> dict[str,
 
 
 def _create(state: State, tell: Callable[[str], None]) -> None:
-    config = paths.write(state.root / "kind.yaml", yaml.safe_dump(configuration(), sort_keys=False))
+    for name, patch in small_requests().items():
+        paths.write(state.root / "patches" / f"{name}+strategic.yaml", yaml.safe_dump(patch))
+    described = configuration(state.root / "patches")
+    config = paths.write(state.root / "kind.yaml", yaml.safe_dump(described, sort_keys=False))
     command = ["kind", "create", "cluster", f"--config={config}", f"--kubeconfig={state.kubeconfig}"]
     code, lines = commands.follow(command, tell)
     if code:
@@ -116,22 +120,37 @@ def _create(state: State, tell: Callable[[str], None]) -> None:
         raise DevclusterError(f"kind can't create the cluster: {said} (all of it: {log})")
 
 
-def configuration() -> dict[str, object]:
-    """One node, and an HPA that answers within a demo as on the bare node, not within five minutes."""
+def configuration(patches: Path) -> dict[str, object]:
+    """One node, with `small_requests` from a folder, and an HPA that answers within a demo, as on the bare node."""
     quick = {
         "horizontal-pod-autoscaler-sync-period": "5s",
         "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
         "horizontal-pod-autoscaler-cpu-initialization-period": "15s",
         "horizontal-pod-autoscaler-downscale-stabilization": "30s",
     }
-    patch = {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": quick}}
+    kubeadm = [
+        {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": quick}},
+        {"kind": "InitConfiguration", "patches": {"directory": "/kind/patches"}},
+    ]
+    mount = {"hostPath": str(patches), "containerPath": "/kind/patches", "readOnly": True}
     return {
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "kind": "Cluster",
         "name": NAME,
-        "nodes": [{"role": "control-plane", "image": NODE_IMAGE}],
-        "kubeadmConfigPatches": [yaml.safe_dump(patch, sort_keys=False)],
+        "nodes": [{"role": "control-plane", "image": NODE_IMAGE, "extraMounts": [mount]}],
+        "kubeadmConfigPatches": [yaml.safe_dump(patch, sort_keys=False) for patch in kubeadm],
     }
+
+
+def small_requests() -> dict[str, dict[str, object]]:
+    """Patches by kubeadm's name of what they change: on two cores its requests leave no room for a training pod."""
+
+    def containers(name: str) -> dict[str, object]:
+        return {"spec": {"containers": [{"name": name, "resources": {"requests": {"cpu": "10m"}}}]}}
+
+    parts = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    dns: dict[str, object] = {"spec": {"replicas": 1, "template": containers("coredns")}}
+    return {**{part: containers(part) for part in parts}, "corednsdeployment": dns}
 
 
 def _start_again(state: State) -> None:

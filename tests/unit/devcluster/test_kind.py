@@ -89,24 +89,35 @@ def test_a_new_cluster(machine: Path) -> None:
 def test_what_kind_is_told(machine: Path) -> None:
     kind.up(Reporter())
 
-    told = yaml.safe_load((paths.kind_state().root / "kind.yaml").read_text())
-    (patch,) = told.pop("kubeadmConfigPatches")
+    folder = paths.kind_state().root
+    told = yaml.safe_load((folder / "kind.yaml").read_text())
+    patches = [yaml.safe_load(patch) for patch in told.pop("kubeadmConfigPatches")]
+    mount = {"hostPath": f"{folder}/patches", "containerPath": "/kind/patches", "readOnly": True}
     assert told == {
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "kind": "Cluster",
         "name": "cats-dogs",
-        "nodes": [{"role": "control-plane", "image": kind.NODE_IMAGE}],
+        "nodes": [{"role": "control-plane", "image": kind.NODE_IMAGE, "extraMounts": [mount]}],
     }
-    assert yaml.safe_load(patch) == {
-        "kind": "ClusterConfiguration",
-        "controllerManager": {
-            "extraArgs": {
-                "horizontal-pod-autoscaler-sync-period": "5s",
-                "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
-                "horizontal-pod-autoscaler-cpu-initialization-period": "15s",
-                "horizontal-pod-autoscaler-downscale-stabilization": "30s",
-            }
-        },
+    quick = {
+        "horizontal-pod-autoscaler-sync-period": "5s",
+        "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
+        "horizontal-pod-autoscaler-cpu-initialization-period": "15s",
+        "horizontal-pod-autoscaler-downscale-stabilization": "30s",
+    }
+    assert patches == [
+        {"kind": "ClusterConfiguration", "controllerManager": {"extraArgs": quick}},
+        {"kind": "InitConfiguration", "patches": {"directory": "/kind/patches"}},
+    ]
+    assert {file.name for file in (folder / "patches").iterdir()} == {
+        "etcd+strategic.yaml",
+        "kube-apiserver+strategic.yaml",
+        "kube-controller-manager+strategic.yaml",
+        "kube-scheduler+strategic.yaml",
+        "corednsdeployment+strategic.yaml",
+    }
+    assert yaml.safe_load((folder / "patches" / "etcd+strategic.yaml").read_text()) == {
+        "spec": {"containers": [{"name": "etcd", "resources": {"requests": {"cpu": "10m"}}}]}
     }
 
 
