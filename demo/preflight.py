@@ -75,12 +75,9 @@ def _missing_for_kind(facts: Facts) -> list[str]:
 
 
 def _missing_for_node(facts: Facts) -> list[str]:
-    lines, instead = (
-        [],
-        f"or have docker and kind ({facts.kind_trouble})"
-        if facts.kind_trouble
-        else "or take kind with DEVCLUSTER=kind",
-    )
+    lines, instead = [], "or take kind with DEVCLUSTER=kind"
+    if facts.kind_trouble:
+        instead = f"or have docker and kind ({facts.kind_trouble})"
     if not facts.root:
         lines.append(f"root is needed: a node makes namespaces, mounts and routes; run `sudo make demo`, {instead}")
     if not facts.programs_built and (facts.go is None or facts.go < GO):

@@ -190,13 +190,15 @@ def _build(name: str, tag: str, engine: Engine, report: Reporter, step: Step) ->
     command = engine.build(*arguments, file, f"--tag={tag}", str(context))
     code, lines = commands.follow(command, tell, engine.environment())
     if code:
-        log = paths.cache() / "logs" / f"image-{name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("\n".join(lines) + "\n")
-        step_failed = next(
-            (found["what"] for line in reversed(lines) if (found := engine.STEP.match(line))), "its build"
-        )
-        said = next(
-            (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no message"
-        )
-        raise DevclusterError(f"image {name}: {step_failed} failed: {said[-200:]} (all of it: {log})")
+        raise DevclusterError(f"image {name}: {_failure(engine, lines)} (all of it: {_log(name, lines)})")
+
+
+def _failure(engine: Engine, lines: list[str]) -> str:
+    """Which step of the Dockerfile failed, and the builder's own word on it."""
+    steps = [found["what"] for line in lines if (found := engine.STEP.match(line))] or ["its build"]
+    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no message"]
+    return f"{steps[-1]} failed: {errors[-1][-200:]}"
+
+
+def _log(name: str, lines: list[str]) -> Path:
+    return paths.write(paths.cache() / "logs" / f"image-{name}.log", "\n".join(lines) + "\n")
