@@ -60,16 +60,17 @@ def given_images(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[variable(name)] for name in IMAGES}
 
 
-def fill(rendered: str, images: Mapping[str, str]) -> list[dict[str, Any]]:
+def fill(rendered: str, images: Mapping[str, str], mlflow: str = "") -> list[dict[str, Any]]:
     """The resources of a rendered overlay with references in place of ${OPERATOR_IMAGE} and the like.
 
-    ALLOWED_REGISTRIES of the operator becomes the registries of these images. Raises DemoError naming a
-    placeholder that nobody fills.
+    `mlflow` is where a browser finds MLflow, in place of ${MLFLOW_PUBLIC_URL}. ALLOWED_REGISTRIES of the operator
+    becomes the registries of these images. Raises DemoError naming a placeholder that nobody fills.
     """
+    values = {variable(name): image for name, image in images.items()} | {"MLFLOW_PUBLIC_URL": mlflow}
     try:
-        text = Template(rendered).substitute({variable(name): image for name, image in images.items()})
+        text = Template(rendered).substitute(values)
     except KeyError as error:
-        raise DemoError(f"deploy/overlays/local asks for ${{{error.args[0]}}}, which no image gives") from None
+        raise DemoError(f"deploy/overlays/local asks for ${{{error.args[0]}}}, which nobody gives") from None
     resources: list[dict[str, Any]] = [resource for resource in yaml.safe_load_all(text) if resource]
     registries = sorted({image.split("/")[0] + "/" for image in images.values()})
     for resource in resources:
@@ -87,9 +88,11 @@ def install(kubectl: Kubectl, images: Mapping[str, str], report: Reporter) -> No
         step.update(None, "applying")
         kubectl.apply(*(yaml.safe_load(file.read_text()) for file in sorted((ROOT / "crds").glob("*.yaml"))))
         _established(kubectl)
-        resources = fill(kubectl.run("kustomize", str(OVERLAY)), images)
-        kubectl.apply(*(each for each in resources if each["kind"] == "Namespace"))
-        kubectl.apply(*(each for each in resources if each["kind"] != "Namespace"))
+        rendered = kubectl.run("kustomize", str(OVERLAY))
+        for kind in ("Namespace", "Service"):  # MLflow's Service first: its address is a setting of the operator
+            kubectl.apply(*(each for each in fill(rendered, images) if each["kind"] == kind))
+        resources = fill(rendered, images, address(kubectl, "mlflow-service", 5000))
+        kubectl.apply(*(each for each in resources if each["kind"] not in ("Namespace", "Service")))
         for number, name in enumerate(DEPLOYMENTS):
             _roll_out(kubectl, name, step, number / len(DEPLOYMENTS))
 

@@ -67,6 +67,7 @@ def test_the_run_is_in_mlflow(mlflow: str, trained: dict) -> None:
     run = get(f"{mlflow}/api/2.0/mlflow/runs/get?run_id={trained['lineage']['mlflowRunId']}")["run"]
     assert run["info"]["status"] == "FINISHED"
     assert "testAccuracy" in {metric["key"] for metric in run["data"]["metrics"]}
+    assert trained["lineage"]["mlflowRunUrl"].startswith(f"{mlflow}/")  # a page for a browser here
 
 
 def test_answers_a_picture_sent_as_a_form_and_as_a_body(url: str, trained: dict, drawings: Path) -> None:

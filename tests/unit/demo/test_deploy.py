@@ -27,6 +27,8 @@ spec:
               value: ${TRAINER_IMAGE}
             - name: ALLOWED_REGISTRIES
               value: localhost:5000/
+            - name: MLFLOW_PUBLIC_URL
+              value: ${MLFLOW_PUBLIC_URL}
 ---
 apiVersion: v1
 kind: Namespace
@@ -35,7 +37,7 @@ metadata:
 """
 
 
-def rendered_with(references: dict[str, str], registries: str) -> list[dict[str, object]]:
+def rendered_with(references: dict[str, str], registries: str, mlflow: str | None = None) -> list[dict[str, object]]:
     return [
         {
             "apiVersion": "apps/v1",
@@ -51,6 +53,7 @@ def rendered_with(references: dict[str, str], registries: str) -> list[dict[str,
                                 "env": [
                                     {"name": "TRAINER_IMAGE", "value": references["trainer"]},
                                     {"name": "ALLOWED_REGISTRIES", "value": registries},
+                                    {"name": "MLFLOW_PUBLIC_URL", "value": mlflow},
                                 ],
                             }
                         ]
@@ -66,6 +69,11 @@ def test_references_and_registries_are_filled_in() -> None:
     assert fill(RENDERED, REFERENCES) == rendered_with(REFERENCES, "localhost:5000/")
 
 
+def test_the_operator_is_told_where_a_browser_finds_mlflow() -> None:
+    address = "http://10.199.0.100:5000"
+    assert fill(RENDERED, REFERENCES, address) == rendered_with(REFERENCES, "localhost:5000/", address)
+
+
 def test_the_operator_allows_the_registries_that_its_images_come_from() -> None:
     references = {**REFERENCES, "trainer": f"europe-docker.pkg.dev/team/trainer@{DIGEST}"}
 
@@ -73,7 +81,7 @@ def test_the_operator_allows_the_registries_that_its_images_come_from() -> None:
 
 
 def test_a_placeholder_that_nobody_fills_is_named() -> None:
-    with pytest.raises(DemoError, match=r"asks for \$\{JUDGE_IMAGE\}, which no image gives"):
+    with pytest.raises(DemoError, match=r"asks for \$\{JUDGE_IMAGE\}, which nobody gives"):
         fill("image: ${JUDGE_IMAGE}", REFERENCES)
 
 
