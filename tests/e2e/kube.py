@@ -51,14 +51,14 @@ def eventually(what: str, true: Callable[[], bool], seconds: float = 60.0) -> No
 
 
 def training_run(name: str, bucket: str, **spec: Any) -> dict[str, Any]:
-    """A small TrainingRun that trains for a few seconds on drawings."""
+    """A small TrainingRun that trains for some seconds on drawings."""
     return {
         "apiVersion": "mlops.cats-dogs.io/v1alpha1",
         "kind": "TrainingRun",
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "bucket": bucket,
-            "parameters": {"epochs": 6, "maxTrainSeconds": 60},
+            "parameters": {"epochs": 6, "maxTrainSeconds": 500},  # by epochs, so that a busy machine trains the same
             "resources": {"cpu": "500m"},
             **spec,
         },
