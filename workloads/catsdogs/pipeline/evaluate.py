@@ -17,6 +17,7 @@ from catsdogs.pipeline.progress import Progress
 from catsdogs.pipeline.workspace import EVALUATION, INGESTED, MODEL, PROCESSED, TRAINING, read_json, write_json
 
 WORST = 24
+SHOWN = 22  # characters of a name under its picture
 BATCH = 256
 
 Array = np.ndarray[Any, Any]
@@ -128,6 +129,7 @@ def draw_worst(probabilities: Array, labels: Array, pixels: torch.Tensor, names:
     lines = []
     for row in worst:
         answer = int(probabilities[row].argmax())
-        lines.append(f"{names[row]}\n{key.CLASSES[answer]}, {probabilities[row, answer]:.0%} sure")
+        name = names[row] if len(names[row]) <= SHOWN else f"…{names[row][1 - SHOWN :]}"
+        lines.append(f"{name}\n{key.CLASSES[answer]}, {probabilities[row, answer]:.0%} sure")
     shown = [pixels[int(row)].permute(1, 2, 0).numpy() for row in worst]
     plots.pictures(EVALUATION / "worst.png", shown, lines, title)

@@ -112,7 +112,8 @@ def curves(file: Path, history: Sequence[Mapping[str, Any]], best: int) -> None:
     shares.yaxis.set_major_formatter(PercentFormatter(1))
     shares.set_xlabel("epoch")
     shares.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _titled(losses, f"Training: {len(epochs)} epochs, the weights of epoch {best} were kept")
+    shares.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+    _titled(losses, f"Training: {len(epochs)} epoch{'s'[: len(epochs) - 1]}, the weights of epoch {best} were kept")
     write(drawn, file)
 
 

@@ -64,7 +64,7 @@ def track(uri: str, record: Record) -> Tracked:
     if not uri:
         return Tracked(missed="no MLFLOW_TRACKING_URI")
     found: dict[str, str] = {}
-    missed = _bounded(lambda: _deliver(uri, record, found))
+    missed = _bounded(uri, lambda: _deliver(uri, record, found))
     return Tracked(found.get("run_id", ""), found.get("url", ""), missed)
 
 
@@ -74,10 +74,10 @@ def register(uri: str, run_id: str, files: Sequence[Path], tags: Mapping[str, st
     `files` are shown with the run in MODEL_FOLDER; `tags` are set on run and version. Returns what was missed,
     "" for nothing. Never raises.
     """
-    return _bounded(lambda: _register(uri, run_id, files, tags, description))
+    return _bounded(uri, lambda: _register(uri, run_id, files, tags, description))
 
 
-def _bounded(work: Callable[[], None]) -> str:
+def _bounded(uri: str, work: Callable[[], None]) -> str:
     """Do `work` with TRIES and SECONDS; returns why it failed, or "". What hangs is left behind in its thread."""
     os.environ.update({name: os.environ.get(name, value) for name, value in LIMITS.items()})
     failures: list[str] = []
@@ -88,7 +88,7 @@ def _bounded(work: Callable[[], None]) -> str:
             try:
                 work()
             except Exception as error:
-                failures.append(_line(error))
+                failures.append(f"{uri}: {_cause(error)}")
                 time.sleep(pause)
             else:
                 failures.clear()
@@ -97,11 +97,14 @@ def _bounded(work: Callable[[], None]) -> str:
 
     threading.Thread(target=attempt, daemon=True).start()
     if not done.wait(SECONDS):
-        return " ".join([f"MLflow was not through within {SECONDS:.0f} s", *failures[-1:]])
+        return f"{uri}: not through within {SECONDS:.0f} s"
     return failures[-1] if failures else ""
 
 
-def _line(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
+    """The innermost error in one line: what MLflow and urllib3 wrap around it is the request, in many words."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
