@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -124,13 +125,13 @@ def mlflow_server(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Ite
     }
     with (folder / "log").open("wb") as log:
         command = [sys.executable, "-m", "mlflow", "server", f"--port={port}", "--workers=1"]
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_for_mlflow(address, process, folder / "log")
         yield address
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGKILL)  # itself and its worker; asked nicely it takes seconds
         process.wait()
 
 

@@ -27,7 +27,7 @@ LIMITS = {
 }
 TRIES = 2
 PAUSE = 2.0
-SECONDS = 60.0  # for all tries together; a server may send a byte now and then for ever
+SECONDS = 120.0  # for all tries together, as a server may send a byte now and then for ever
 BATCH = 900  # metrics a request; the server takes 1,000
 CURVES = ("trainLoss", "valLoss", "valAccuracy", "learningRate")
 
@@ -71,8 +71,8 @@ def track(uri: str, record: Record) -> Tracked:
 def register(uri: str, run_id: str, files: Sequence[Path], tags: Mapping[str, str], description: str) -> str:
     """Make the published model a version of the registered model MODEL, with the alias CANDIDATE.
 
-    `files` are shown with the run in MODEL_FOLDER; `tags` are set on run and version. Returns what was missed,
-    "" for nothing. Never raises.
+    `files` are shown with the run in MODEL_FOLDER; `tags` and `description` are set on run and version. Returns
+    what was missed, "" for nothing. Never raises.
     """
     return _bounded(uri, lambda: _register(uri, run_id, files, tags, description))
 
@@ -180,7 +180,8 @@ def _register(uri: str, run_id: str, files: Sequence[Path], tags: Mapping[str, s
     client = MlflowClient(tracking_uri=uri)
     versions = client.search_model_versions(f"name = '{MODEL}' and run_id = '{run_id}'")
     if not versions:
-        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        shown = {**tags, "mlflow.note.content": description}
+        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in shown.items()])
         for file in files:
             client.log_artifact(run_id, str(file), MODEL_FOLDER)
     model = _registered(client)
