@@ -14,23 +14,23 @@ from catsdogs.pipeline.workspace import EVALUATION, MODEL, PROCESSED, read_json
 
 
 def test_all_figures_of_four_answers() -> None:
-    dogs = np.array([0.1, 0.7, 0.9, 0.9])  # truth: cat, cat, dog, dog; the second is wrong
+    dogs = np.array([0.08, 0.72, 0.92, 0.92])  # truth: cat, cat, dog, dog; the second is wrong
     logits = np.stack((np.zeros(4), 2 * np.log(dogs / (1 - dogs))), axis=1)  # twice too sure
     found = evaluate.measure(logits, np.array([0, 0, 1, 1]), temperature=2.0)
 
     empty = {"count": 0, "confidence": 0.0, "accuracy": 0.0}
     wrong, right = {"count": 1, "accuracy": 0.0}, {"count": 3, "accuracy": 1.0}
     after, before = [empty] * 10, [empty] * 10
-    after[3], after[8] = {**wrong, "confidence": 0.7}, {**right, "confidence": 0.9}
-    before[6], before[9] = {**wrong, "confidence": 0.8448}, {**right, "confidence": 0.9878}
+    after[4], after[8] = {**wrong, "confidence": 0.72}, {**right, "confidence": 0.92}
+    before[7], before[9] = {**wrong, "confidence": 0.8686}, {**right, "confidence": 0.9925}
     assert found == {
         "testAccuracy": 0.75,
         "testAccuracyLow": 0.3006,
         "testAccuracyHigh": 0.9544,
         "testCount": 4,
-        "testLoss": 0.38,  # of 0.1054, three times, and 1.204
-        "testLossLow": 0.1054,  # the right cat drawn twice
-        "testLossHigh": 0.6547,  # the wrong one drawn twice
+        "testLoss": 0.3808,  # of 0.0834, three times, and 1.273
+        "testLossLow": 0.0834,  # the right cat drawn twice
+        "testLossHigh": 0.6782,  # the wrong one drawn twice
         "rocAuc": 1.0,
         "rocAucLow": 1.0,
         "rocAucHigh": 1.0,
@@ -63,9 +63,9 @@ def test_all_figures_of_four_answers() -> None:
         "confusion": [[1, 1], [0, 2]],
         "classes": ["cat", "dog"],
         "temperature": 2.0,
-        "calibrationError": 0.25,
+        "calibrationError": 0.24,
         "reliability": after,
-        "uncalibrated": {"testLoss": 0.475, "calibrationError": 0.2203, "reliability": before},
+        "uncalibrated": {"testLoss": 0.5131, "calibrationError": 0.2228, "reliability": before},
     }
 
 

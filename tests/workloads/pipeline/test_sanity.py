@@ -78,6 +78,15 @@ def test_two_different_photographs_are_not_near(workspace: Path) -> None:
     assert checked()["nearestPair"] == [names("test")[0], f"{names('train')[0]} of train"]
 
 
+def test_two_plain_surfaces_are_no_copies(workspace: Path) -> None:
+    for split, shade in (("train", 100), ("test", 101)):
+        pixels = np.load(PROCESSED / f"{split}.npy", mmap_mode="r+")
+        pixels[0] = shade
+        pixels.flush()
+
+    assert names("test")[0] not in checked()["nearestPair"]
+
+
 def test_a_model_that_is_no_better_than_chance_is_said(workspace: Path) -> None:
     assert checked([[5, 5], [5, 5]])["warnings"] == [
         "not better than chance: labels dealt out at random do as well with p = 0.672"

@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 
 SIDE = 16  # of the thumbnails that are compared, pixels
 NEAR = 4.0  # root mean square distance of two thumbnails on 0..255: re-encoded copies reach 3.7, others begin at 20
+FAR = 255.0  # black and white
+PLAIN = 8.0  # standard deviation within a thumbnail, below which it is near to every other plain surface
 CHUNK = 512  # pictures in memory at a time
 SHUFFLES = 50
 RIDGE = 0.1  # share of the mean variance that is added to each
@@ -55,7 +57,7 @@ def no_near_copies(test: Array, names: dict[str, list[str]]) -> dict[str, Any]:
     The distance is the root mean square of their difference, on 0..255. Raises StageError 65 when it is below
     NEAR: a copy that was encoded, scaled or renamed.
     """
-    least, twins = np.full(len(test), np.inf), np.full(len(test), "", dtype=object)
+    least, twins = np.full(len(test), FAR), np.full(len(test), "", dtype=object)
     for split in ("train", "val"):
         others, row = np.array([f"{name} of {split}" for name in names[split]], dtype=object), 0
         for part in _thumbnails(load_split(split)[0]):
@@ -65,6 +67,7 @@ def no_near_copies(test: Array, names: dict[str, list[str]]) -> dict[str, Any]:
             nearer = found < least
             least[nearer], twins[nearer] = found[nearer], others[row + column[nearer]]
             row += len(part)
+    least[test.std(axis=1) < PLAIN] = FAR
     first = int(least.argmin())
     if copies := int((least < NEAR).sum()):
         raise _leak(names["test"][first], twins[first], "is nearly the same picture as", copies)
