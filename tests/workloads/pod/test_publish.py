@@ -287,7 +287,7 @@ def test_the_published_model_is_the_candidate_and_a_pod_started_again_adds_nothi
         "rawHash": "a" * 64,
     }
     assert tracked.data.tags["mlflow.source.git.commit"] == tracked.data.tags["gitCommit"] == "c0ffee"
-    assert (tracked.data.metrics["testAccuracy"], tracked.data.metrics["cat/f1"]) == (0.7204, 0.7132)
+    assert (tracked.data.metrics["testAccuracy"], tracked.data.metrics["test/cat/f1"]) == (0.7204, 0.7132)
     assert version.tags == {"modelUri": said["uri"], "modelSha256": said["sha256"], "trainingRun": "cats-dogs/test"}
     assert client.get_model_version_by_alias("cats-dogs", "candidate").version == version.version
     file = client.download_artifacts(said["mlflowRunId"], "model/model.pt", str(tmp_path))

@@ -56,7 +56,7 @@ def record(folder: Path, uid: str, **changed: Any) -> Record:
         tags={"gitCommit": "c0ffee", "dataVersion": "d1"},
         parameters={"epochs": 3, "learningRate": "0.002"},
         history=HISTORY,
-        figures={"testAccuracy": 0.8, "cat/f1": 0.75},
+        figures={"testAccuracy": 0.8, "test/cat/f1": 0.75},
         dataset=("cats-dogs", "d1", "gs://b/datasets/cats-dogs/d1/ingested/"),
         artifacts={"evaluation": [folder / "roc.png"], "eda": [folder / "report.html"]},
     )
@@ -75,7 +75,7 @@ def test_a_training_is_one_run_with_all_that_leads_back(
     run = client.get_run(tracked.run_id)
     experiment = run.info.experiment_id
 
-    url = f"{mlflow_server}/#/experiments/{experiment}/runs/{tracked.run_id}"
+    url = f"{mlflow_server}/#/experiments/{experiment}/runs/{tracked.run_id}?workflowType=machine_learning"
     assert tracked == Tracked(tracked.run_id, url, missed="")
     assert (run.info.run_name, run.info.status, run.info.start_time) == (
         "cats-dogs/demo",
@@ -91,16 +91,16 @@ def test_a_training_is_one_run_with_all_that_leads_back(
         "mlflow.runName": "cats-dogs/demo",
     }
     assert run.data.metrics == {
-        "trainLoss": pytest.approx(1 / 3),
-        "valLoss": 0.5,
-        "valAccuracy": pytest.approx(5 / 6),
-        "learningRate": 0.002,
+        "epoch/trainLoss": pytest.approx(1 / 3),
+        "epoch/valLoss": 0.5,
+        "epoch/valAccuracy": pytest.approx(5 / 6),
+        "epoch/learningRate": 0.002,
         "system/cpu_utilization_percentage": 93.0,
         "system/process_memory_megabytes": 500.5,
         "testAccuracy": 0.8,
-        "cat/f1": 0.75,
+        "test/cat/f1": 0.75,
     }
-    losses = client.get_metric_history(tracked.run_id, "valLoss")
+    losses = client.get_metric_history(tracked.run_id, "epoch/valLoss")
     assert [(metric.step, metric.value, metric.timestamp) for metric in losses] == [
         (1, 1.5, 1_700_000_010_000),
         (2, 0.75, 1_700_000_020_000),
@@ -135,7 +135,7 @@ def test_what_a_broken_delivery_left_out_is_made_up_for(mlflow_server: str, clie
     second = tracking.track(mlflow_server, record(tmp_path, "u3"))
     assert second == Tracked(first.run_id, first.url, missed="")
     assert client.get_run(first.run_id).info.status == "FINISHED"
-    assert len(client.get_metric_history(first.run_id, "valLoss")) == 3
+    assert len(client.get_metric_history(first.run_id, "epoch/valLoss")) == 3
 
 
 def test_the_published_model_is_the_candidate(mlflow_server: str, client: Any, tmp_path: Path) -> None:

@@ -23,11 +23,8 @@ from catsdogs.pipeline.workspace import (
 )
 
 TEST_METRICS = ("testAccuracy", "testAccuracyLow", "testAccuracyHigh", "testCount")
-METRICS = (
-    *TEST_METRICS,
-    *("testLoss", "testLossLow", "testLossHigh", "rocAuc", "rocAucLow", "rocAucHigh"),
-    *("temperature", "calibrationError", "perClass", "confusion"),
-)
+LOSSES = ("testLoss", "testLossLow", "testLossHigh", "rocAuc", "rocAucLow", "rocAucHigh")
+METRICS = (*TEST_METRICS, *LOSSES, "temperature", "calibrationError", "perClass", "confusion")
 # Stage: its folder in the workspace, its name in the bucket, the file that closes it.
 DATA = {
     "ingest": (INGESTED, "ingested", "manifest.json"),
@@ -156,8 +153,9 @@ def _track(settings: Settings) -> tracking.Tracked:
 
 
 def figures(measured: dict[str, Any]) -> dict[str, float]:
-    """The numbers of metrics.json by name, those of a class or a check as "cat/f1" and "sanity/permutationP"."""
-    groups = {"": measured, **measured["perClass"], "sanity": measured["sanity"]}
+    """The numbers of metrics.json by name, those of a class or a check as "test/cat/f1" and "sanity/permutationP"."""
+    classes = {f"test/{label}": content for label, content in measured["perClass"].items()}
+    groups = {"": measured, **classes, "sanity": measured["sanity"]}
     return {
         f"{group}/{name}".lstrip("/"): value
         for group, content in groups.items()
