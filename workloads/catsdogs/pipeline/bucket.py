@@ -65,8 +65,7 @@ def open_bucket(name: str) -> Any:
         return client.bucket(name)
 
 
-def retry() -> Any:
-    """What the client may try again, and for how long."""
+def _retry() -> Any:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
@@ -83,7 +82,7 @@ def list_raw(bucket: Any) -> list[key.RawPhoto]:
             prefix=key.RAW_PREFIX,
             fields="items(name,size,crc32c),nextPageToken",
             timeout=TIMEOUT,
-            retry=retry(),
+            retry=_retry(),
         )
         return sorted(
             key.RawPhoto(blob.name.removeprefix(key.RAW_PREFIX), int(blob.size), str(blob.crc32c))
@@ -99,7 +98,7 @@ def download(bucket: Any, path: str) -> bytes:
     what = key.uri(bucket.name, path)
     with explained(what):
         try:
-            return bytes(bucket.blob(path).download_as_bytes(timeout=TIMEOUT, retry=retry()))
+            return bytes(bucket.blob(path).download_as_bytes(timeout=TIMEOUT, retry=_retry()))
         except NotFound:
             raise StageError(
                 Exit.DATA_CHANGED, f"{what} was listed and is gone", "don't change raw photographs during a run"
@@ -112,7 +111,7 @@ def download_if_there(bucket: Any, path: str) -> bytes | None:
 
     with explained(key.uri(bucket.name, path)):
         try:
-            return bytes(bucket.blob(path).download_as_bytes(timeout=TIMEOUT, retry=retry()))
+            return bytes(bucket.blob(path).download_as_bytes(timeout=TIMEOUT, retry=_retry()))
         except NotFound:
             return None
 
@@ -128,7 +127,7 @@ def upload(bucket: Any, path: str, file: Path, *, once: bool = False) -> bool:
                 str(file),
                 content_type=kind,
                 timeout=TIMEOUT,
-                retry=retry(),
+                retry=_retry(),
                 if_generation_match=0 if once else None,
             )
         except PreconditionFailed:
@@ -142,7 +141,7 @@ def upload_folder(bucket: Any, prefix: str, folder: Path, last: str) -> bool:
     Returns False, with nothing sent, when `last` is there already.
     """
     with explained(key.uri(bucket.name, prefix)):
-        if bucket.blob(prefix + last).exists(timeout=TIMEOUT, retry=retry()):
+        if bucket.blob(prefix + last).exists(timeout=TIMEOUT, retry=_retry()):
             return False
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / last)
     with ThreadPoolExecutor(min(THREADS, len(files) or 1)) as pool:
@@ -153,5 +152,5 @@ def upload_folder(bucket: Any, prefix: str, folder: Path, last: str) -> bool:
 def delete_folder(bucket: Any, prefix: str) -> None:
     """Delete every object below `prefix`; what is gone already does not matter."""
     with explained(key.uri(bucket.name, prefix)):
-        blobs = list(bucket.client.list_blobs(bucket, prefix=prefix, timeout=TIMEOUT, retry=retry()))
-        bucket.delete_blobs(blobs, on_error=lambda _: None, timeout=TIMEOUT, retry=retry())
+        blobs = list(bucket.client.list_blobs(bucket, prefix=prefix, timeout=TIMEOUT, retry=_retry()))
+        bucket.delete_blobs(blobs, on_error=lambda _: None, timeout=TIMEOUT, retry=_retry())
