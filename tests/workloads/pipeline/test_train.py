@@ -26,7 +26,7 @@ from catsdogs.pipeline.workspace import (
     write_parameters,
 )
 
-MOVING = ("timestamp", "seconds")
+MOVING = ("timestamp", "seconds", "system")
 
 
 def trained(**parameters: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -106,6 +107,44 @@ def photos(store: Store, drawings: Path) -> str:
     """A bucket with DRAWINGS raw photographs."""
     store.fill("photos", drawings)
     return "photos"
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow with its artifacts in the object store, set as the one in deploy/mlflow."""
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    store.client.create_bucket("tracked")
+    environment = {
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder}/mlflow.db",
+        "MLFLOW_ARTIFACTS_DESTINATION": "gs://tracked/mlflow-artifacts",
+        "STORAGE_EMULATOR_HOST": store.endpoint,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
+    with (folder / "log").open("wb") as log:
+        command = [sys.executable, "-m", "mlflow", "server", f"--port={port}", "--workers=1"]
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_for_mlflow(address, process, folder / "log")
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # itself and its worker; asked nicely it takes seconds
+        process.wait()
+
+
+def _wait_for_mlflow(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 300
+    while time.monotonic() < until:
+        assert process.poll() is None, log.read_text()
+        try:
+            if requests.get(f"{address}/health", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    pytest.fail(f"no MLflow within five minutes: {log.read_text()}")
 
 
 @dataclass(frozen=True)

@@ -4,27 +4,27 @@ It must not overwrite a published version: the file that closes one is written l
 from __future__ import annotations
 
 import datetime as dt
-import json
 from pathlib import Path
 from typing import Any
 
 from catsdogs import key
 from catsdogs.pipeline import bucket as store
-from catsdogs.pipeline import tracking
+from catsdogs.pipeline import commit, tracking
 from catsdogs.pipeline.settings import Settings
 from catsdogs.pipeline.workspace import (
     EDA,
     EVALUATION,
     INGESTED,
     MODEL,
-    MODEL_JSON,
     PROCESSED,
+    STATE,
     TRAINING,
     read_json,
-    write_json,
 )
 
 TEST_METRICS = ("testAccuracy", "testAccuracyLow", "testAccuracyHigh", "testCount")
+LOSSES = ("testLoss", "testLossLow", "testLossHigh", "rocAuc", "rocAucLow", "rocAucHigh")
+METRICS = (*TEST_METRICS, *LOSSES, "temperature", "calibrationError", "perClass", "confusion")
 # Stage: its folder in the workspace, its name in the bucket, the file that closes it.
 DATA = {
     "ingest": (INGESTED, "ingested", "manifest.json"),
@@ -46,34 +46,32 @@ def data_version(settings: Settings) -> str:
 
 
 def model(settings: Settings) -> dict[str, Any]:
-    """Track the run, write model.json and send all to models/cats-dogs/VERSION/; returns the stage's summary.
+    """Track the run, send all to models/cats-dogs/VERSION/ and register it; returns the stage's summary.
 
     When another run of the same key was first, its version stays and is what the summary tells.
     """
-    bucket, prefix = store.open_bucket(settings.bucket), key.model_prefix(settings.version)
-    if (first := published(bucket, prefix)) is not None:
-        return summary(first, settings.bucket)
-    described = describe(settings, _track(settings))
-    write_json(settings.repo / MODEL_JSON, described)
-    repo = settings.repo
-    for file in sorted((repo / EVALUATION).iterdir()):
-        store.upload(bucket, f"{prefix}evaluation/{file.name}", file)
-    store.upload(bucket, f"{prefix}dvc.lock", repo / "dvc.lock")
-    store.upload(bucket, f"{prefix}model.pt", repo / MODEL)
-    if not store.upload(bucket, f"{prefix}model.json", repo / MODEL_JSON, once=True):
-        described = published(bucket, prefix) or described
+    bucket, work = store.open_bucket(settings.bucket), settings.repo / STATE / "publish"
+    work.mkdir(parents=True, exist_ok=True)
+    described = commit.finish(bucket, settings.version, work)  # what an earlier pod began, or another run did
+    if described is None:
+        described = describe(settings, _track(settings))
+        described = commit.publish(bucket, settings.version, _files(settings), described, work)
+    missed = described["lineage"]["mlflowMissed"] or _register(settings, bucket, described, work)
+    if missed:
+        print(f"evaluate: not all is in MLflow: {missed}", flush=True)
     store.delete_folder(bucket, key.checkpoint_prefix(settings.version))
-    return summary(described, settings.bucket)
+    return summary(described, settings.bucket, missed)
 
 
-def published(bucket: Any, prefix: str) -> dict[str, Any] | None:
-    """The model.json of a published version, or None."""
-    content = store.download_if_there(bucket, f"{prefix}model.json")
-    return None if content is None else dict(json.loads(content))
+def _files(settings: Settings) -> dict[str, Path]:
+    """What a version holds beside model.json, by its path there."""
+    repo = settings.repo
+    evaluation = {f"evaluation/{file.name}": file for file in sorted((repo / EVALUATION).iterdir())}
+    return {"model.pt": repo / MODEL, "dvc.lock": repo / "dvc.lock", **evaluation}
 
 
 def describe(settings: Settings, tracked: tracking.Tracked) -> dict[str, Any]:
-    """The content of model.json: digest, metrics, lineage."""
+    """The content of model.json: digest, metrics with their intervals, sanity checks, lineage."""
     repo = settings.repo
     training, measured = read_json(repo / TRAINING), read_json(repo / EVALUATION / "metrics.json")
     return {
@@ -83,7 +81,8 @@ def describe(settings: Settings, tracked: tracking.Tracked) -> dict[str, Any]:
         "architecture": settings.parameters["architecture"],
         "imageSize": settings.parameters["imageSize"],
         "classes": list(key.CLASSES),
-        "metrics": {name: measured[name] for name in TEST_METRICS} | {"valAccuracy": training["valAccuracy"]},
+        "metrics": {name: measured[name] for name in METRICS} | {"valAccuracy": training["valAccuracy"]},
+        "sanity": measured["sanity"],
         "stoppedBy": training["stoppedBy"],
         "createdAt": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "lineage": {
@@ -101,8 +100,8 @@ def describe(settings: Settings, tracked: tracking.Tracked) -> dict[str, Any]:
     }
 
 
-def summary(described: dict[str, Any], bucket: str) -> dict[str, Any]:
-    """What the termination message says of a published model."""
+def summary(described: dict[str, Any], bucket: str, missed: str) -> dict[str, Any]:
+    """What the termination message says of a published model, and of what MLflow did not get."""
     lineage = described["lineage"]
     return {
         "uri": key.uri(bucket, f"{key.model_prefix(described['version'])}model.pt"),
@@ -113,35 +112,71 @@ def summary(described: dict[str, Any], bucket: str) -> dict[str, Any]:
         **{name: described["metrics"][name] for name in TEST_METRICS},
         "mlflowRunId": lineage["mlflowRunId"],
         "mlflowRunUrl": lineage["mlflowRunUrl"],
+        **({"mlflowMissed": missed} if missed else {}),
     }
 
 
 def _track(settings: Settings) -> tracking.Tracked:
     repo = settings.repo
     training, measured = read_json(repo / TRAINING), read_json(repo / EVALUATION / "metrics.json")
-    figures = {name: value for name, value in measured.items() if isinstance(value, int | float)}
+    version = data_version(settings)
     tags = {
         "trainingRun": settings.run,
-        "trainingRunUid": settings.run_uid,
-        "version": settings.version,
-        "dataVersion": data_version(settings),
+        "dataVersion": version,
         "rawHash": settings.raw_hash,
         "image": settings.image,
         "gitCommit": settings.git_commit,
-        "modelUri": key.uri(settings.bucket, f"{key.model_prefix(settings.version)}model.pt"),
-        "modelSha256": training["sha256"],
         "stoppedBy": training["stoppedBy"],
+        "warnings": "; ".join(measured["sanity"]["warnings"]),
+        # What MLflow's own pages show as the run's source.
+        "mlflow.source.type": "JOB",
+        "mlflow.source.name": settings.image,
+        "mlflow.source.git.commit": settings.git_commit,
     }
-    pictures: list[Path] = sorted((repo / EVALUATION).glob("*.png"))
-    tracked = tracking.track(
-        settings.mlflow_uri,
-        settings.run or settings.version,
-        settings.parameters,
-        training["history"],
-        figures,
-        {name: value for name, value in tags.items() if value},
-        [*pictures, repo / EDA / "report.html"],
+    identity = {"trainingRunUid": settings.run_uid, "version": settings.version}
+    evaluation = sorted((repo / EVALUATION).iterdir())
+    record = tracking.Record(
+        name=settings.run or settings.version,
+        identity={name: value for name, value in identity.items() if value},
+        tags={name: value for name, value in tags.items() if value},
+        parameters=settings.parameters,
+        history=training["history"],
+        figures=figures(measured),
+        dataset=("cats-dogs", version, key.uri(settings.bucket, key.data_prefix(version, "ingested"))),
+        artifacts={
+            "evaluation": evaluation,
+            "eda": [repo / EDA / "report.html", repo / EDA / "summary.json"],
+            "lineage": [repo / "dvc.lock"],
+        },
     )
-    if tracked.missed:
-        print(f"evaluate: not all is in MLflow: {tracked.missed}", flush=True)
-    return tracked
+    return tracking.track(settings.mlflow_uri, record)
+
+
+def figures(measured: dict[str, Any]) -> dict[str, float]:
+    """The numbers of metrics.json by name, those of a class or a check as "test/cat/f1" and "sanity/permutationP"."""
+    classes = {f"test/{label}": content for label, content in measured["perClass"].items()}
+    groups = {"": measured, **classes, "sanity": measured["sanity"]}
+    return {
+        f"{group}/{name}".lstrip("/"): value
+        for group, content in groups.items()
+        for name, value in content.items()
+        if isinstance(value, int | float)
+    }
+
+
+def _register(settings: Settings, bucket: Any, described: dict[str, Any], work: Path) -> str:
+    """Make the published model a version in MLflow, if it is of this very run; returns what was missed."""
+    lineage, prefix = described["lineage"], key.model_prefix(settings.version)
+    if lineage["trainingRunUid"] != settings.run_uid or not lineage["mlflowRunId"]:
+        return ""
+    # From the bucket: after a restart the files here may be of another training than those that were published.
+    for name in ("model.pt", "model.json"):
+        (work / name).write_bytes(store.download(bucket, prefix + name))
+    measured, uri = described["metrics"], key.uri(settings.bucket, f"{prefix}model.pt")
+    text = (
+        f"{measured['testAccuracy']:.1%} of {measured['testCount']} test photographs right (95 % interval "
+        f"{measured['testAccuracyLow']:.1%} to {measured['testAccuracyHigh']:.1%}). {uri}"
+    )
+    tags = {"modelUri": uri, "modelSha256": described["sha256"], "trainingRun": settings.run}
+    files = [work / "model.pt", work / "model.json"]
+    return tracking.register(settings.mlflow_uri, lineage["mlflowRunId"], files, tags, text)

@@ -20,6 +20,7 @@ from torch import nn
 from catsdogs import key
 from catsdogs import model as models
 from catsdogs.errors import Exit, StageError, config_error
+from catsdogs.pipeline import resources
 from catsdogs.pipeline.augment import augment
 from catsdogs.pipeline.checkpoint import Checkpoints
 from catsdogs.pipeline.preprocess import load_split
@@ -227,6 +228,7 @@ def record(state: State, loss: float, val_loss: float, accuracy: float, progress
         "learningRate": state.optimizer.param_groups[0]["lr"],
         "seconds": round(state.seconds, 2),
         "timestamp": int(time.time() * 1000),
+        "system": resources.sample(),
     }
     state.history.append(entry)
     epochs = state.schedule.epochs
