@@ -4,6 +4,7 @@ It must not know what the objects mean, and must not import torch."""
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import mimetypes
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from catsdogs import key
-from catsdogs.errors import Exit, StageError
+from catsdogs.errors import Exit, StageError, config_error
 
 THREADS = 16
 TIMEOUT = 30.0
 RETRY_SECONDS = 60.0
+REQUEST_TIMEOUT = 408
+BUCKET_HINT = "create the bucket, or name another one in spec.bucket"
 
 
 @contextlib.contextmanager
@@ -34,19 +37,23 @@ def explained(what: str) -> Iterator[None]:
             "give the trainer's Google service account roles/storage.objectUser on the bucket",
         ) from error
     except api.NotFound as error:
-        raise StageError(
-            Exit.BUCKET_NOT_FOUND,
-            f"{what} is not there: {_short(error)}",
-            "create the bucket, or name another one in spec.bucket",
-        ) from error
+        raise StageError(Exit.BUCKET_NOT_FOUND, f"{what} is not there: {_short(error)}", BUCKET_HINT) from error
+    except api.ClientError as error:
+        if isinstance(error, api.TooManyRequests) or error.code == REQUEST_TIMEOUT:
+            raise _unavailable(what, error) from error
+        raise config_error(f"{what} is refused: {_short(error)}", "check the bucket's name and settings") from error
     except (api.GoogleAPIError, auth.GoogleAuthError, requests.RequestException, OSError) as error:
         if isinstance(error, OSError) and not isinstance(error, requests.RequestException | ConnectionError):
             raise  # a full disk is not the bucket's fault
-        raise StageError(
-            Exit.UNAVAILABLE,
-            f"{what} did not answer within {RETRY_SECONDS:.0f} s of retries: {_short(error)}",
-            "run again; if it stays, look at the object store",
-        ) from error
+        raise _unavailable(what, error) from error
+
+
+def _unavailable(what: str, error: Exception) -> StageError:
+    return StageError(
+        Exit.UNAVAILABLE,
+        f"{what} did not answer within {RETRY_SECONDS:.0f} s of retries: {_short(error)}",
+        "run again; if it stays, look at the object store",
+    )
 
 
 def _short(error: Exception) -> str:
@@ -65,7 +72,8 @@ def open_bucket(name: str) -> Any:
         return client.bucket(name)
 
 
-def _retry() -> Any:
+def retry() -> Any:
+    """What the client may try again, and for how long."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
@@ -82,7 +90,7 @@ def list_raw(bucket: Any) -> list[key.RawPhoto]:
             prefix=key.RAW_PREFIX,
             fields="items(name,size,crc32c),nextPageToken",
             timeout=TIMEOUT,
-            retry=_retry(),
+            retry=retry(),
         )
         return sorted(
             key.RawPhoto(blob.name.removeprefix(key.RAW_PREFIX), int(blob.size), str(blob.crc32c))
@@ -98,11 +106,18 @@ def download(bucket: Any, path: str) -> bytes:
     what = key.uri(bucket.name, path)
     with explained(what):
         try:
-            return bytes(bucket.blob(path).download_as_bytes(timeout=TIMEOUT, retry=_retry()))
-        except NotFound:
+            return bytes(bucket.blob(path).download_as_bytes(timeout=TIMEOUT, retry=retry()))
+        except NotFound as error:
+            if bucket_is_missing(error):
+                raise
             raise StageError(
                 Exit.DATA_CHANGED, f"{what} was listed and is gone", "don't change raw photographs during a run"
             ) from None
+
+
+def bucket_is_missing(error: Exception) -> bool:
+    """Whether a 404 is about the bucket, not the object."""
+    return "bucket does not exist" in str(error).lower()
 
 
 def download_if_there(bucket: Any, path: str) -> bytes | None:
@@ -111,7 +126,7 @@ def download_if_there(bucket: Any, path: str) -> bytes | None:
 
     with explained(key.uri(bucket.name, path)):
         try:
-            return bytes(bucket.blob(path).download_as_bytes(timeout=TIMEOUT, retry=_retry()))
+            return bytes(bucket.blob(path).download_as_bytes(timeout=TIMEOUT, retry=retry()))
         except NotFound:
             return None
 
@@ -127,7 +142,7 @@ def upload(bucket: Any, path: str, file: Path, *, once: bool = False) -> bool:
                 str(file),
                 content_type=kind,
                 timeout=TIMEOUT,
-                retry=_retry(),
+                retry=retry(),
                 if_generation_match=0 if once else None,
             )
         except PreconditionFailed:
@@ -138,19 +153,39 @@ def upload(bucket: Any, path: str, file: Path, *, once: bool = False) -> bool:
 def upload_folder(bucket: Any, prefix: str, folder: Path, last: str) -> bool:
     """Upload a folder as a version: `last` closes it, so that a half version is never seen as whole.
 
-    Returns False, with nothing sent, when `last` is there already.
+    Returns False when `last` is there already: then nothing is sent, but its time of use is renewed, so that
+    garbage collection does not take it from under a run.
     """
-    with explained(key.uri(bucket.name, prefix)):
-        if bucket.blob(prefix + last).exists(timeout=TIMEOUT, retry=_retry()):
-            return False
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    if annotate(bucket, prefix + last, {"usedAt": now}):
+        return False
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / last)
     with ThreadPoolExecutor(min(THREADS, len(files) or 1)) as pool:
         list(pool.map(lambda path: upload(bucket, prefix + path.relative_to(folder).as_posix(), path), files))
     return upload(bucket, prefix + last, folder / last, once=True)
 
 
+def annotate(bucket: Any, path: str, metadata: dict[str, str | None]) -> bool:
+    """Set custom metadata of an object, or remove it (None); its content stays, the time of its last change does not.
+
+    Returns False when there is no such object.
+    """
+    from google.api_core.exceptions import NotFound
+
+    blob = bucket.blob(path)
+    blob.metadata = metadata
+    with explained(key.uri(bucket.name, path)):
+        try:
+            blob.patch(timeout=TIMEOUT, retry=retry())
+        except NotFound as error:
+            if bucket_is_missing(error):
+                raise
+            return False
+    return True
+
+
 def delete_folder(bucket: Any, prefix: str) -> None:
     """Delete every object below `prefix`; what is gone already does not matter."""
     with explained(key.uri(bucket.name, prefix)):
-        blobs = list(bucket.client.list_blobs(bucket, prefix=prefix, timeout=TIMEOUT, retry=_retry()))
-        bucket.delete_blobs(blobs, on_error=lambda _: None, timeout=TIMEOUT, retry=_retry())
+        blobs = list(bucket.client.list_blobs(bucket, prefix=prefix, timeout=TIMEOUT, retry=retry()))
+        bucket.delete_blobs(blobs, on_error=lambda _: None, timeout=TIMEOUT, retry=retry())
