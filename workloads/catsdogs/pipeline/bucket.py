@@ -99,6 +99,12 @@ def list_raw(bucket: Any) -> list[key.RawPhoto]:
         )
 
 
+def check(bucket: Any) -> None:
+    """Raise StageError 66, 77 or 75 when the bucket is gone, closed to us or deaf. Asks for one name below dvc/."""
+    with explained(f"gs://{bucket.name}"):
+        list(bucket.client.list_blobs(bucket, prefix=key.DVC_PREFIX, max_results=1, timeout=TIMEOUT, retry=retry()))
+
+
 def download(bucket: Any, path: str) -> bytes:
     """The bytes of one object, checksum verified. Raises StageError 67 when it is gone."""
     from google.api_core.exceptions import NotFound

@@ -13,6 +13,7 @@ from typing import Any
 
 from catsdogs import key
 from catsdogs.errors import Exit, StageError, config_error, disk_full
+from catsdogs.pipeline import bucket as store
 from catsdogs.pipeline import dvc, progress, publish, raw, summaries
 from catsdogs.pipeline.__main__ import PID
 from catsdogs.pipeline.settings import Settings, from_environment
@@ -69,7 +70,7 @@ def _run(name: str) -> dict[str, Any]:
     if name in publish.DATA:
         publish.data(settings, name)
     if name == "evaluate":
-        dvc.push(settings.repo)  # before the version is closed: whoever sees it can restore its data
+        push(settings)  # before the version is closed: whoever sees it can restore its data
         return {"ok": True, "summary": publish.model(settings)}
     return {"ok": True, "summary": summaries.of(name, settings.repo)}
 
@@ -118,4 +119,14 @@ def _reproduce(settings: Settings, name: str, stopper: Stopper) -> None:
     if said.get("ok") is False:
         raise StageError(Exit(said["exitCode"]), said["message"], said["hint"])
     if ended.code:
+        store.check(store.open_bucket(settings.bucket))  # if that is it, it says so better than DVC does
         raise dvc.failure(ended.error, f"DVC ended stage {name} with code {ended.code}")
+
+
+def push(settings: Settings) -> None:
+    """Send DVC's cache to the bucket. Raises StageError: the bucket's own if it is at fault, else DVC's."""
+    try:
+        dvc.push(settings.repo)
+    except StageError:
+        store.check(store.open_bucket(settings.bucket))
+        raise
