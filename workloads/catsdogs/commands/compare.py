@@ -43,7 +43,7 @@ def comparison(one: Run, other: Run) -> str:
 
 def _numbers(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[list[str]]:
     """A row for each plain value of either; a metric's interval stands behind it, not in rows of its own."""
-    names = [name for name in {**one, **other} if _plain(one.get(name, other.get(name)))]
+    names = [name for name in {HEADLINE: 0, **one, **other} if _plain(one.get(name, other.get(name)))]
     bounds = {f"{name}{end}" for name in names for end in ("Low", "High")}
     return [
         [name, _with_interval(one, name), _with_interval(other, name), _difference(one.get(name), other.get(name))]

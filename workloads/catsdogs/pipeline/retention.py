@@ -12,6 +12,9 @@ from catsdogs.pipeline.objects import Stored
 
 CLOSING = ("model.json", "manifest.json", "summary.json")  # without it a version or a folder of data is not there
 
+# The newest data version with these parts stays, needed or not.
+NEWEST = (("ingested", "manifest.json"), ("eda", "summary.json"))
+
 
 @dataclass(frozen=True)
 class Version:
@@ -130,18 +133,22 @@ def _closing_first(stored: Stored) -> tuple[bool, str]:
 
 def _unneeded_data(inventory: Inventory, staying: Sequence[Version], policy: Policy) -> dict[str, Sequence[Stored]]:
     """Data versions of no version that stays. The newest always stays: the next ingest takes its splits over."""
-    needed = {version.data_version for version in staying}
-    ingested = {
-        stored.updated: name
-        for name, objects in inventory.data.items()
-        for stored in objects
-        if stored.name == key.data_prefix(name, "ingested") + "manifest.json"
+    needed = {version.data_version for version in staying} | {
+        max(closed)[1] for part, last in NEWEST if (closed := _closed(inventory.data, part, last))
     }
-    if ingested:
-        needed.add(ingested[max(ingested)])
     return {
         name: objects for name, objects in inventory.data.items() if name not in needed and not _young(objects, policy)
     }
+
+
+def _closed(data: Mapping[str, Sequence[Stored]], part: str, last: str) -> list[tuple[dt.datetime, str]]:
+    """When this part of each data version was closed, for those that have it."""
+    return [
+        (stored.created, name)
+        for name, objects in data.items()
+        for stored in objects
+        if stored.name == key.data_prefix(name, part) + last
+    ]
 
 
 def _unneeded_cache(
