@@ -168,3 +168,15 @@ def pod(store: Store, bucket: str, work: Path, **parameters: Any) -> Pod:
             "HOME": str(work),
         },
     )
+
+
+@pytest.fixture(scope="session")
+def finished(store: Store, photos: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pod, dict[str, Any]]:
+    """A run through all stages, and the summary of each."""
+    run = pod(store, photos, tmp_path_factory.mktemp("pod") / "work")
+    summaries = {}
+    for stage in key.STAGES:
+        code, message, log = run.run(stage)
+        assert (code, message["stage"], message["ok"]) == (0, stage, True), log
+        summaries[stage] = message["summary"]
+    return run, summaries

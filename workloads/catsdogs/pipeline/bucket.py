@@ -18,6 +18,7 @@ THREADS = 16
 TIMEOUT = 30.0
 RETRY_SECONDS = 60.0
 REQUEST_TIMEOUT = 408
+NAMES = "items(name),nextPageToken"
 BUCKET_HINT = "create the bucket, or name another one in spec.bucket"
 
 
@@ -165,10 +166,25 @@ def upload_folder(bucket: Any, prefix: str, folder: Path, last: str) -> bool:
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     if annotate(bucket, prefix + last, {"usedAt": now}):
         return False
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / last)
-    with ThreadPoolExecutor(min(THREADS, len(files) or 1)) as pool:
-        list(pool.map(lambda path: upload(bucket, prefix + path.relative_to(folder).as_posix(), path), files))
+    _upload_all(bucket, prefix, folder, {path for path in _files(folder) if path != last})
     return upload(bucket, prefix + last, folder / last, once=True)
+
+
+def upload_new(bucket: Any, prefix: str, folder: Path) -> None:
+    """Upload the files of a folder whose names are not below `prefix` yet."""
+    with explained(key.uri(bucket.name, prefix)):
+        listed = bucket.client.list_blobs(bucket, prefix=prefix, fields=NAMES, timeout=TIMEOUT, retry=retry())
+        there = {blob.name.removeprefix(prefix) for blob in listed}
+    _upload_all(bucket, prefix, folder, _files(folder) - there)
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def _upload_all(bucket: Any, prefix: str, folder: Path, names: set[str]) -> None:
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(lambda name: upload(bucket, prefix + name, folder / name), sorted(names)))
 
 
 def annotate(bucket: Any, path: str, metadata: dict[str, str | None]) -> bool:

@@ -121,8 +121,11 @@ def reproduce(
 
 
 def push(folder: Path) -> None:
-    """Send cache and run cache to the bucket. Raises StageError when that fails: 75, 77 or 66."""
-    ended = _run(folder, ["push", "--run-cache", "--jobs", "8", "--quiet"])
+    """Send the files that dvc.lock names to the bucket. Raises StageError when that fails.
+
+    Not the run cache: DVC would send it first, and all of it each time, one entry after the other.
+    """
+    ended = _run(folder, ["push", "--jobs", "8", "--quiet"])
     if ended.code:
         raise failure(ended.error, "the data cache could not be sent to the bucket", Exit.UNAVAILABLE)
 

@@ -124,9 +124,14 @@ def _reproduce(settings: Settings, name: str, stopper: Stopper) -> None:
 
 
 def push(settings: Settings) -> None:
-    """Send DVC's cache to the bucket. Raises StageError: the bucket's own if it is at fault, else DVC's."""
+    """Send DVC's cache to the bucket, then the run cache, which refers to it: an entry never lacks its files.
+
+    Raises StageError: the bucket's own if it is at fault, else DVC's.
+    """
+    bucket = store.open_bucket(settings.bucket)
     try:
         dvc.push(settings.repo)
     except StageError:
-        store.check(store.open_bucket(settings.bucket))
+        store.check(bucket)
         raise
+    store.upload_new(bucket, f"{key.DVC_PREFIX}/runs/", settings.repo / dvc.CACHE / "runs")
