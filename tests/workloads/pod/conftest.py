@@ -59,6 +59,22 @@ class Store:
             self.client.bucket(bucket).blob(name).upload_from_filename(str(file))
 
 
+@pytest.fixture(autouse=True)
+def _clients_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the clients that a test's own calls open: a process of a stage ends, the tests' process goes on."""
+    opened: list[Any] = []
+
+    class Client(storage.Client):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            opened.append(self)
+
+    monkeypatch.setattr(storage, "Client", Client)
+    yield
+    for client in opened:
+        client.close()
+
+
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     program = programs.ensure(["fake-gcs-server"], Reporter())["fake-gcs-server"]

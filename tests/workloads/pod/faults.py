@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -39,16 +39,16 @@ Plan = Callable[[int, str], Fault | None]  # the request's number from 0, and "M
 
 
 def rules(*entries: tuple[str, range, Fault]) -> Plan:
-    """A plan by pattern: the requests that match get the fault when their number among them is in the range."""
+    """A plan by pattern: of the requests that match, those whose number from 0 is in the range get the fault."""
     seen = [0] * len(entries)
 
     def plan(number: int, request: str) -> Fault | None:
+        found = None
         for index, (pattern, which, fault) in enumerate(entries):
             if re.search(pattern, request):
+                found = fault if found is None and seen[index] in which else found
                 seen[index] += 1
-                if seen[index] - 1 in which:
-                    return fault
-        return None
+        return found
 
     return plan
 
@@ -81,7 +81,8 @@ class Proxy:
         connection = http.client.HTTPConnection(self.upstream.hostname or "", self.upstream.port, timeout=60)
         try:
             headers = {name: value for name, value in handler.headers.items() if name.lower() not in HOP}
-            connection.request(handler.command, handler.path, body, {**headers, "Content-Length": str(len(body))})
+            with suppress(BrokenPipeError):  # the store may answer before it has read all
+                connection.request(handler.command, handler.path, body, {**headers, "Content-Length": str(len(body))})
             answer = connection.getresponse()
             return answer, answer.read()
         finally:

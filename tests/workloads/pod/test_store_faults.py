@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(store: Store, request: pytest.FixtureRequest) -> str:
     """A bucket of the test's own."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-")
+    name = "faults-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
     store.client.create_bucket(name)
     return name
 
@@ -201,18 +201,27 @@ def test_a_store_that_stays_away_half_way_leaves_no_version(
     assert stored(store, place, "v/") == hashes(folder)
 
 
-@pytest.fixture
-def tracked(place: str, tmp_path: Path) -> Path:
-    """A DVC workspace with one stage that has run, and two files in its output."""
-    dvc.configure(tmp_path, place)
-    (tmp_path / "in").write_text("in")
-    (tmp_path / "dvc.yaml").write_text(
+@pytest.fixture(scope="module")
+def copying(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DVC workspace with one stage that has run: a small and a large file in its output."""
+    made = tmp_path_factory.mktemp("copying")
+    dvc.configure(made)
+    (made / "in").write_text("in")
+    (made / "dvc.yaml").write_text(
         "stages: {copy: {cmd: mkdir -p out && head -c 6000000 /dev/zero > out/large && cp in out/small,"
         " deps: [in], outs: [out]}}"
     )
-    ended = dvc.reproduce(tmp_path, ["copy"], pull=False, started=lambda _: None, said=lambda _: None)
+    ended = dvc.reproduce(made, ["copy"], pull=False, started=lambda _: None, said=lambda _: None)
     assert ended == dvc.Ended(0)
-    return tmp_path
+    return made
+
+
+@pytest.fixture
+def tracked(place: str, copying: Path, tmp_path: Path) -> Path:
+    """A copy of `copying` with the test's own bucket as its remote."""
+    folder = shutil.copytree(copying, tmp_path / "tracked")
+    dvc.configure(folder, place)
+    return folder
 
 
 def remote(store: Store, bucket: str) -> dict[str, bytes]:
@@ -240,18 +249,17 @@ def test_the_cache_is_pushed_whole_through_faults_and_pulled_whole(
     assert len(remote(store, place)) == 3
     assert {kind for kind, _ in found.spoilt} >= {"status", "reset", "lost"}
     before = {file.name: file.read_bytes() for file in (tracked / "out").iterdir()}
-    for gone in ("out", ".dvc/cache", ".dvc/tmp", ".dvc/site"):
-        remove(tracked / gone)
+    forget(tracked)
 
     dvc.pull(tracked)
 
     assert {file.name: file.read_bytes() for file in (tracked / "out").iterdir()} == before
 
 
-def remove(folder: Path) -> None:
-    for file in sorted(folder.rglob("*"), reverse=True):
-        file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
-    folder.exists() and folder.rmdir()
+def forget(workspace: Path) -> None:
+    """Make it as on a machine that has only dvc.yaml and dvc.lock."""
+    for gone in ("out", ".dvc/cache", ".dvc/tmp", ".dvc/site"):
+        shutil.rmtree(workspace / gone, ignore_errors=True)
 
 
 @pytest.mark.parametrize(
@@ -282,8 +290,7 @@ def test_a_damaged_object_of_the_cache_is_never_taken_for_the_data(
     dvc.push(tracked)
     small = hashlib.md5(b"in").hexdigest()
     store.client.bucket(place).blob(f"dvc/files/md5/{small[:2]}/{small[2:]}").upload_from_string(b"damaged")
-    for gone in ("out", ".dvc/cache", ".dvc/tmp", ".dvc/site"):
-        remove(tracked / gone)
+    forget(tracked)
 
     with pytest.raises(StageError) as caught:
         dvc.pull(tracked)

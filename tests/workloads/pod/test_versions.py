@@ -132,7 +132,7 @@ def collected(
     request: pytest.FixtureRequest,
 ) -> str:
     """A copy of the bucket with an old version, a new one, and a checkpoint that was left behind."""
-    name = f"gc-{abs(hash(request.node.name)) % 10**8}"
+    name = "gc-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
     old, new = finished[0].version, reseeded[0].version
     copied(store, photos, name, "dvc/", "datasets/", key.model_prefix(old), key.model_prefix(new))
     store.client.bucket(name).blob(key.checkpoint_prefix(old) + "checkpoint.pt").upload_from_string(b"left")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from catsdogs.pipeline.workspace import (
 
 RAW = "raw"
 SOURCE = STATE / "source.json"  # so that --raw need be given once
-NOISE = ("ERROR: failed to reproduce", "ERROR: failed to run")
+# What DVC says of its own work; how a stage failed is said by the stage, or at the end.
+CHATTER = re.compile(r"(Running stage|> |Stage '|(Updating|Generating) lock|Use `dvc|To (track|enable)|ERROR: |$)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,9 +53,8 @@ def run(options: argparse.Namespace) -> int:
             out,
             [RAW, *stages],
             pull=False,
-            quiet=True,
             started=stopper.watch,
-            said=lambda line: None if line.startswith(NOISE) else bar.say(line),
+            said=lambda line: None if CHATTER.match(line) else bar.say(line),
         )
     if ended.code:
         return _failed(out, stages, ended, stopper.stopped)

@@ -17,6 +17,7 @@ from catsdogs.errors import Exit, StageError, config_error
 THREADS = 16
 TIMEOUT = 30.0
 RETRY_SECONDS = 60.0
+SESSIONS = 3  # a resumable upload whose session is lost (404) has to begin anew, says Cloud Storage
 REQUEST_TIMEOUT = 408
 NAMES = "items(name),nextPageToken"
 BUCKET_HINT = "create the bucket, or name another one in spec.bucket"
@@ -140,20 +141,25 @@ def download_if_there(bucket: Any, path: str) -> bytes | None:
 
 def upload(bucket: Any, path: str, file: Path, *, once: bool = False) -> bool:
     """Write one object from a file. With `once` only if there is none: False says that one was there."""
-    from google.api_core.exceptions import PreconditionFailed
+    from google.api_core.exceptions import NotFound, PreconditionFailed
 
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     with explained(key.uri(bucket.name, path)):
-        try:
-            bucket.blob(path).upload_from_filename(
-                str(file),
-                content_type=kind,
-                timeout=TIMEOUT,
-                retry=retry(),
-                if_generation_match=0 if once else None,
-            )
-        except PreconditionFailed:
-            return False
+        for attempt in range(1, SESSIONS + 1):
+            try:
+                bucket.blob(path).upload_from_filename(
+                    str(file),
+                    content_type=kind,
+                    timeout=TIMEOUT,
+                    retry=retry(),
+                    if_generation_match=0 if once else None,
+                )
+                break
+            except NotFound as error:
+                if bucket_is_missing(error) or attempt == SESSIONS:
+                    raise
+            except PreconditionFailed:
+                return False
     return True
 
 

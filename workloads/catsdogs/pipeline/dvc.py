@@ -43,7 +43,7 @@ BUCKET_HINT = "run again; if it stays, look at the object store and the rights t
 
 @dataclass(frozen=True)
 class Ended:
-    """How a DVC command ended: its exit code, and its last line that began with ERROR."""
+    """How a DVC command ended: its exit code, and of its lines that began with ERROR the last, and the first as why."""
 
     code: int
     error: str = ""
@@ -110,13 +110,12 @@ def reproduce(
     pull: bool,
     started: Callable[[subprocess.Popen[str]], None],
     said: Callable[[str], None],
-    quiet: bool = False,
 ) -> Ended:
     """`dvc repro` of exactly these stages; `started` is given the process, `said` each line of DVC and the stages.
 
     With `pull`, what another run has computed before comes from the bucket instead of being computed.
     """
-    options = ["--single-item", *(["--pull"] if pull else []), *(["--quiet"] if quiet else [])]
+    options = ["--single-item", *(["--pull"] if pull else [])]
     return _run(folder, ["repro", *options, *stages], started=started, said=said)
 
 
@@ -125,14 +124,14 @@ def push(folder: Path) -> None:
 
     Not the run cache: DVC would send it first, and all of it each time, one entry after the other.
     """
-    ended = _run(folder, ["push", "--jobs", "8", "--quiet"])
+    ended = _run(folder, ["push", "--jobs", "8"])
     if ended.code:
         raise failure(ended.error, "the data cache could not be sent to the bucket", Exit.UNAVAILABLE)
 
 
 def pull(folder: Path) -> None:
     """Fetch what the workspace's dvc.lock names, and lay it out. Raises StageError when that fails."""
-    ended = _run(folder, ["pull", "--jobs", "8", "--quiet", "--force"])
+    ended = _run(folder, ["pull", "--jobs", "8", "--force"])
     if ended.code:
         raise failure(ended.error, "the data could not be fetched from the bucket", Exit.UNAVAILABLE)
 
@@ -174,13 +173,15 @@ def _run(
         text=True,
         errors="replace",
     )
-    errors = [""]
+    errors: list[str] = []
 
     def read() -> None:
-        for line in process.stdout or ():
-            said(line.rstrip("\n"))
-            if line.startswith("ERROR: "):
-                errors.append(line.removeprefix("ERROR: ").strip())
+        assert process.stdout is not None  # it was asked for
+        with process.stdout as lines:
+            for line in lines:
+                said(line.rstrip("\n"))
+                if line.startswith("ERROR: "):
+                    errors.append(line.removeprefix("ERROR: ").strip())
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
@@ -191,4 +192,5 @@ def _run(
         process.wait()
         raise
     reader.join(timeout=2)
-    return Ended(code, errors[-1])
+    why = f" ({errors[0]})" if len(errors) > 1 else ""
+    return Ended(code, errors[-1] + why if errors else "")
