@@ -182,6 +182,7 @@ def pod(store: Store, bucket: str, work: Path, **parameters: Any) -> Pod:
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
             "PYTHONPATH": str(WORKLOADS),
             "HOME": str(work),
+            "OMP_NUM_THREADS": "1",  # arrays this small only wait for each other's threads
         },
     )
 

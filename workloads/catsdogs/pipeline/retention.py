@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from catsdogs import key
 from catsdogs.pipeline.objects import Stored
 
-CLOSING = ("model.json", "manifest.json", "summary.json")  # without it a version or a folder of data is not there
+CLOSING = ("model.json", "commit.json", "manifest.json", "summary.json")  # without it nothing refers to the others
 
 # The newest data version with these parts stays, needed or not.
 NEWEST = (("ingested", "manifest.json"), ("eda", "summary.json"))
