@@ -107,15 +107,25 @@ def _add_predict(commands: Commands) -> None:
 
 def _add_compare(commands: Commands) -> None:
     compare = commands.add_parser("compare", help="two runs side by side: metrics, parameters, lineage, curves")
-    compare.add_argument("--bucket", default=os.environ.get("CATSDOGS_BUCKET", ""), help="where versions are looked up")
+    _add_bucket(compare, needed=False)
     compare.add_argument("versions", nargs=2, metavar="VERSION", help="a version in --bucket, or a workspace folder")
+
+
+def _add_bucket(command: argparse.ArgumentParser, needed: bool = True) -> None:
+    given = os.environ.get("CATSDOGS_BUCKET", "")
+    command.add_argument(
+        "--bucket",
+        required=needed and not given,
+        default=given,
+        type=lambda text: text.removeprefix("gs://").rstrip("/"),
+        help="its name, with or without gs:// (default: $CATSDOGS_BUCKET)",
+    )
 
 
 def _add_bucket_commands(commands: Commands) -> None:
     def add(name: str, text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
-        given = os.environ.get("CATSDOGS_BUCKET")
-        command.add_argument("--bucket", required=not given, default=given, help="default: $CATSDOGS_BUCKET")
+        _add_bucket(command)
         return command
 
     add("versions", "list the published versions")
@@ -132,8 +142,7 @@ def _add_gc(commands: Commands) -> None:
     from catsdogs.commands.gc import count, duration
 
     gc = commands.add_parser("gc", help="remove versions, data, checkpoints and cache that nobody needs")
-    given = os.environ.get("CATSDOGS_BUCKET")
-    gc.add_argument("--bucket", required=not given, default=given, help="default: $CATSDOGS_BUCKET")
+    _add_bucket(gc)
     gc.add_argument("--keep", type=count, default=5, metavar="N", help="keep the newest N versions (default: 5)")
     gc.add_argument("--keep-version", action="append", default=[], metavar="VERSION", help="and this one")
     gc.add_argument("--served", action="append", default=[], metavar="FILE", help="kubectl get msrv -A -o json, or -")

@@ -177,10 +177,10 @@ def test_an_entry_of_the_run_cache_whose_files_never_arrived_goes() -> None:
     assert "dvc/runs/x" in dict(gone(plan(but(run_cache=entries), POLICY)))["run cache"]
 
 
-def test_the_cache_is_left_alone_when_a_staying_version_does_not_say_what_it_needs() -> None:
+def test_data_and_cache_are_left_alone_when_a_staying_version_does_not_say_what_it_needs() -> None:
     silent = dataclasses.replace(INVENTORY.versions[1], needs=None)
 
     found = plan(but(versions=(INVENTORY.versions[0], silent)), POLICY)
 
     assert found.untold == ("v2",)
-    assert {removal.kind for removal in found.removals} == {"version", "checkpoint", "data"}
+    assert {removal.kind for removal in found.removals} == {"version", "checkpoint"}

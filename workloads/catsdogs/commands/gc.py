@@ -77,7 +77,10 @@ def described(plan: Plan, found: Inventory) -> str:
         gone += [["", f"{r.kind} {r.name}", str(len(r.objects)), size(r.size)] for r in plan.removals]
         text += "\n\n" + table(gone, right=frozenset({2, 3})) + f"\n\n{_total(plan)} can go."
     if plan.untold:
-        text += f"\ndvc/ is left alone: what restores {', '.join(plan.untold)} can't be told from its dvc.lock."
+        names = ", ".join(plan.untold)
+        text += (
+            f"\ndatasets/ and dvc/ are left alone: what {names} needs can't be told from its model.json and dvc.lock."
+        )
     return text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -28,11 +28,11 @@ def take(bucket: Any) -> Inventory:
     folders = dict(
         _together(lambda digest: (digest, _files_of(bucket, digest)), (d for d in cache if d.endswith(".dir")))
     )
-    published = [name for name, found in models.items() if _model_json(name, found) is not None]
+    closed = [(name, closing) for name, found in models.items() if (closing := _model_json(name, found)) is not None]
     data = _by_folder(objects.listed(bucket, key.DATASETS_PREFIX), key.DATASETS_PREFIX)
     data.pop("raw", None)  # the photographs themselves are nobody's garbage
     return Inventory(
-        versions=tuple(_together(lambda name: _version(bucket, name, models[name], folders), published)),
+        versions=tuple(_together(lambda one: _version(bucket, one[0], one[1], folders), closed)),
         models=models,
         data=data,
         checkpoints=_by_folder(objects.listed(bucket, key.CHECKPOINTS_PREFIX), key.CHECKPOINTS_PREFIX),
@@ -69,21 +69,17 @@ def _model_json(version: str, found: Sequence[Stored]) -> Stored | None:
     return next((stored for stored in found if stored.name == closing), None)
 
 
-def _version(bucket: Any, name: str, found: Sequence[Stored], folders: dict[str, frozenset[str]]) -> Version:
-    closing = _model_json(name, found)
-    assert closing is not None, name  # only published ones are asked for
-    described = json.loads(store.download(bucket, closing.name))
-    outs = frozenset(history.outs_of(history.lock_of(bucket, name)).values())
-    told = bool(outs) and all(folders.get(digest) for digest in outs if digest.endswith(".dir"))
-    needs = outs.union(*(folders[digest] for digest in outs if digest.endswith(".dir"))) if told else None
-    return Version(
-        name,
-        str(described.get("sha256", "")),
-        str(described.get("lineage", {}).get("dataVersion", "")),
-        closing.created,
-        needs,
-        closing.pinned,
-    )
+def _version(bucket: Any, name: str, closing: Stored, folders: Mapping[str, frozenset[str]]) -> Version:
+    try:
+        described = json.loads(store.download(bucket, closing.name))
+        sha256, data_version = str(described["sha256"]), str(described["lineage"]["dataVersion"])
+        outs = set(history.outs_of(history.lock_of(bucket, name)).values())
+    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        sha256, data_version, outs = "", "", set()
+    listings = [folders.get(digest, frozenset()) for digest in outs if digest.endswith(".dir")]
+    told = data_version and outs and all(listings)
+    needs = frozenset(outs.union(*listings)) if told else None
+    return Version(name, sha256, data_version, closing.created, needs, closing.pinned)
 
 
 def _files_of(bucket: Any, digest: str) -> frozenset[str]:

@@ -18,7 +18,8 @@ NEWEST = (("ingested", "manifest.json"), ("eda", "summary.json"))
 
 @dataclass(frozen=True)
 class Version:
-    """A published version. `needs` are the MD5s in the DVC remote that restore it, None when that can't be told."""
+    """A published version. `needs` are the MD5s in the DVC remote that restore it, None when what it needs, there or
+    as data, can't be told."""
 
     name: str
     sha256: str
@@ -84,14 +85,10 @@ def plan(inventory: Inventory, policy: Policy) -> Plan:
     kept = keep(inventory, policy)
     staying = [version for version in inventory.versions if version.name in kept]
     models = {name: objects for name, objects in inventory.models.items() if name not in kept}
-    data = _unneeded_data(inventory, staying, policy)
-    removals = [
-        *_folders("version", models, policy),
-        *_folders("checkpoint", inventory.checkpoints, policy),
-        *_folders("data", data, policy),
-    ]
+    removals = [*_folders("version", models, policy), *_folders("checkpoint", inventory.checkpoints, policy)]
     untold = tuple(version.name for version in staying if version.needs is None)
     if not untold:
+        removals += _folders("data", _unneeded_data(inventory, staying), policy)
         removals += _unneeded_cache(inventory, staying, removals, policy)
     return Plan(kept, tuple(removals), untold)
 
@@ -131,14 +128,12 @@ def _closing_first(stored: Stored) -> tuple[bool, str]:
     return stored.name.rpartition("/")[2] not in CLOSING, stored.name
 
 
-def _unneeded_data(inventory: Inventory, staying: Sequence[Version], policy: Policy) -> dict[str, Sequence[Stored]]:
+def _unneeded_data(inventory: Inventory, staying: Sequence[Version]) -> dict[str, Sequence[Stored]]:
     """Data versions of no version that stays. The newest always stays: the next ingest takes its splits over."""
     needed = {version.data_version for version in staying} | {
         max(closed)[1] for part, last in NEWEST if (closed := _closed(inventory.data, part, last))
     }
-    return {
-        name: objects for name, objects in inventory.data.items() if name not in needed and not _young(objects, policy)
-    }
+    return {name: objects for name, objects in inventory.data.items() if name not in needed}
 
 
 def _closed(data: Mapping[str, Sequence[Stored]], part: str, last: str) -> list[tuple[dt.datetime, str]]:
