@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import re
 
 
 class Exit(enum.IntEnum):
@@ -35,6 +36,7 @@ REASONS = {
 }
 
 
+TORN = re.compile("PytorchStreamWriter failed writing|unexpected pos|iostream error")  # torch.save, torch 2.x
 DISK_HINT = "make room where the workspace lies, or give the pod a larger volume, then run again: what is done is kept"
 
 
@@ -66,7 +68,7 @@ def config_error(message: str, hint: str) -> StageError:
 def disk_full(error: BaseException) -> StageError | None:
     """The StageError (exit 74) for an exception that means a full disk, or None. torch.save has one of its own."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    torn = isinstance(error, RuntimeError) and "PytorchStreamWriter failed writing" in str(error)
+    torn = isinstance(error, RuntimeError) and bool(TORN.search(str(error)))
     if not full and not torn:
         return None
     where = f" for {error.filename}" if isinstance(error, OSError) and error.filename else ""

@@ -66,6 +66,11 @@ def outputs(repo: Path) -> dict[str, str]:
     }
 
 
+def digest(run: Pod, path: str) -> str:
+    """The MD5 by which DVC keeps an output of a pod."""
+    return history.outs_of(yaml.safe_load((run.work / "repo/dvc.lock").read_text())["stages"])[path]
+
+
 def test_another_training_parameter_on_another_machine_trains_and_evaluates_alone(
     finished: tuple[Pod, dict[str, Any]], reseeded: tuple[Pod, list[str]]
 ) -> None:
@@ -165,6 +170,9 @@ def test_gc_takes_the_old_version_and_leaves_all_of_the_new_one(
 
     left = store.objects(collected, "")
     assert [name for name in left if old in name] == []
+    assert digest(finished[0], "model/model.pt") not in {
+        name.replace("/", "").removeprefix("dvcfilesmd5") for name in left
+    }
     assert [name for name in before if new in name or name.startswith("datasets/")] == [
         name for name in left if new in name or name.startswith("datasets/")
     ]
