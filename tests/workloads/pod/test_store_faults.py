@@ -18,6 +18,8 @@ from catsdogs.pipeline import dvc
 from tests.workloads.pod.conftest import Store
 from tests.workloads.pod.faults import Fault, Proxy, proxy, rules
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # of requests torn here
+
 LARGE = 9 * 2**20  # above what the client sends in one request
 
 

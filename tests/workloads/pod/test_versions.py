@@ -128,20 +128,23 @@ def test_two_versions_are_compared_from_the_bucket(
     assert "dataVersion" not in rows, "both have the same data"
 
 
-@pytest.fixture
-def collected(
-    store: Store,
-    photos: str,
-    finished: tuple[Pod, dict[str, Any]],
-    reseeded: tuple[Pod, list[str]],
-    request: pytest.FixtureRequest,
-) -> str:
-    """A copy of the bucket with an old version, a new one, and a checkpoint that was left behind."""
-    name = "gc-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
-    old, new = finished[0].version, reseeded[0].version
-    copied(store, photos, name, "dvc/", "datasets/", key.model_prefix(old), key.model_prefix(new))
+def filled(store: Store, source: str, name: str, old: str, new: str) -> str:
+    """A bucket with an old version, a new one, and a checkpoint that was left behind."""
+    copied(store, source, name, "dvc/", "datasets/", key.model_prefix(old), key.model_prefix(new))
     store.client.bucket(name).blob(key.checkpoint_prefix(old) + "checkpoint.pt").upload_from_string(b"left")
     return name
+
+
+@pytest.fixture(scope="module")
+def kept(store: Store, photos: str, finished: tuple[Pod, dict[str, Any]], reseeded: tuple[Pod, list[str]]) -> str:
+    """Such a bucket for the tests after which all versions are still there."""
+    return filled(store, photos, "gc-kept", finished[0].version, reseeded[0].version)
+
+
+@pytest.fixture(scope="module")
+def collected(store: Store, photos: str, finished: tuple[Pod, dict[str, Any]], reseeded: tuple[Pod, list[str]]) -> str:
+    """Such a bucket for the test that collects."""
+    return filled(store, photos, "gc-collected", finished[0].version, reseeded[0].version)
 
 
 def collect(bucket: str, *options: str) -> int:
@@ -161,6 +164,8 @@ def test_gc_takes_the_old_version_and_leaves_all_of_the_new_one(
     served = tmp_path / "served.json"
     served.write_text(NOTHING_SERVED)
     before = store.objects(collected, "")
+    for command in ("pin", "unpin"):
+        assert cli.main([command, old, "--bucket", collected]) == 0
 
     with proxy(store.endpoint, rules()) as watched:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", watched.endpoint)
@@ -189,14 +194,14 @@ def test_gc_takes_the_old_version_and_leaves_all_of_the_new_one(
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("kept_by", ["dry run", "default", "served", "pin", "name", "age", "keep"])
 def test_gc_leaves_what_it_must(
-    store: Store, collected: str, finished: tuple[Pod, dict[str, Any]], tmp_path: Path, kept_by: str
+    store: Store, kept: str, finished: tuple[Pod, dict[str, Any]], tmp_path: Path, kept_by: str
 ) -> None:
     old = finished[0].version
     served = tmp_path / "served.json"
     status = {"dry run": "", "served": f'{{"kind": "ModelServer", "status": {{"model": {{"version": "{old}"}}}}}}'}
     served.write_text(NOTHING_SERVED.replace("[]", f"[{status.get(kept_by, '')}]"))
     if kept_by == "pin":
-        assert cli.main(["pin", old, "--bucket", collected, "--reason", "the paper's"]) == 0
+        assert cli.main(["pin", old, "--bucket", kept, "--reason", "the paper's"]) == 0
     options = {
         "dry run": ["--dry-run"],
         "default": [],
@@ -204,23 +209,14 @@ def test_gc_leaves_what_it_must(
         "age": ["--yes", "--older-than", "1h"],
         "keep": ["--yes", "--keep", "2"],
     }.get(kept_by, ["--yes"])
-    before = store.objects(collected, "")
+    before = store.objects(kept, "")
 
-    assert collect(collected, "--served", str(served), *options) == 0
+    assert collect(kept, "--served", str(served), *options) == 0
 
-    gone = set(before) - set(store.objects(collected, ""))
+    if kept_by == "pin":
+        assert cli.main(["unpin", old, "--bucket", kept]) == 0
+    gone = set(before) - set(store.objects(kept, ""))
     assert gone <= {key.checkpoint_prefix(old) + "checkpoint.pt"}
-
-
-@pytest.mark.usefixtures("here")
-def test_an_unpinned_version_may_go_again(store: Store, collected: str, finished: tuple[Pod, dict[str, Any]]) -> None:
-    old = finished[0].version
-    for command in ("pin", "unpin"):
-        assert cli.main([command, old, "--bucket", collected]) == 0
-
-    assert collect(collected, "--nothing-served", "--yes") == 0
-
-    assert store.objects(collected, key.model_prefix(old)) == []
 
 
 @pytest.mark.usefixtures("here")
@@ -238,7 +234,7 @@ def test_an_unpinned_version_may_go_again(store: Store, collected: str, finished
 )
 def test_gc_refuses_what_it_can_not_be_sure_of(
     store: Store,
-    collected: str,
+    kept: str,
     tmp_path: Path,
     options: list[str],
     message: str,
@@ -246,13 +242,13 @@ def test_gc_refuses_what_it_can_not_be_sure_of(
 ) -> None:
     (tmp_path / "pods").write_text('{"kind": "List", "items": [{"kind": "Pod"}]}')
     (tmp_path / "empty").write_text("")
-    before = store.objects(collected, "")
+    before = store.objects(kept, "")
     given = [option.format(pods=tmp_path / "pods", empty=tmp_path / "empty") for option in options]
 
-    assert collect(collected, *given) == 78
+    assert collect(kept, *given) == 78
 
     assert message in capsys.readouterr().err
-    assert store.objects(collected, "") == before
+    assert store.objects(kept, "") == before
 
 
 def kill(process: subprocess.Popen[Any]) -> None:
