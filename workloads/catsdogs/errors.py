@@ -4,6 +4,8 @@ It must not import anything of this package, and must not print or exit."""
 from __future__ import annotations
 
 import enum
+import errno
+import re
 
 
 class Exit(enum.IntEnum):
@@ -14,6 +16,7 @@ class Exit(enum.IntEnum):
     DATA_ERROR = 65
     BUCKET_NOT_FOUND = 66
     DATA_CHANGED = 67
+    DISK_FULL = 74
     UNAVAILABLE = 75
     PERMISSION_DENIED = 77
     CONFIG_ERROR = 78
@@ -25,11 +28,16 @@ REASONS = {
     Exit.DATA_ERROR: "DataError",
     Exit.BUCKET_NOT_FOUND: "BucketNotFound",
     Exit.DATA_CHANGED: "DataChanged",
+    Exit.DISK_FULL: "DiskFull",
     Exit.UNAVAILABLE: "Unavailable",
     Exit.PERMISSION_DENIED: "PermissionDenied",
     Exit.CONFIG_ERROR: "ConfigError",
     Exit.TERMINATED: "Terminated",
 }
+
+
+TORN = re.compile("PytorchStreamWriter failed writing|unexpected pos|iostream error")  # torch.save, torch 2.x
+DISK_HINT = "make room where the workspace lies, or give the pod a larger volume, then run again: what is done is kept"
 
 
 class StageError(Exception):
@@ -55,3 +63,13 @@ def data_error(message: str, hint: str) -> StageError:
 def config_error(message: str, hint: str) -> StageError:
     """A setting or parameter is wrong (exit 78)."""
     return StageError(Exit.CONFIG_ERROR, message, hint)
+
+
+def disk_full(error: BaseException) -> StageError | None:
+    """The StageError (exit 74) for an exception that means a full disk, or None. torch.save has one of its own."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    torn = isinstance(error, RuntimeError) and bool(TORN.search(str(error)))
+    if not full and not torn:
+        return None
+    where = f" for {error.filename}" if isinstance(error, OSError) and error.filename else ""
+    return StageError(Exit.DISK_FULL, f"the disk is full: no space left{where}", DISK_HINT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,26 @@ class Store:
         for file in sorted(folder.glob(pattern)):
             name = key.RAW_PREFIX + file.relative_to(folder).as_posix()
             self.client.bucket(bucket).blob(name).upload_from_filename(str(file))
+
+
+@pytest.fixture(autouse=True)
+def _clients_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the clients that a test's own calls open: a process of a stage ends, the tests' process goes on."""
+    opened: list[Any] = []
+
+    class Client(storage.Client):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            opened.append(self)
+
+    monkeypatch.setattr(storage, "Client", Client)
+    yield
+    for client in opened:
+        client.close()
+    if opened:
+        with warnings.catch_warnings():  # a request that google-auth gave up leaves its socket to the collector
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @pytest.fixture(scope="session")
@@ -205,5 +227,18 @@ def pod(store: Store, bucket: str, work: Path, **parameters: Any) -> Pod:
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
             "PYTHONPATH": str(WORKLOADS),
             "HOME": str(work),
+            "OMP_NUM_THREADS": "1",  # arrays this small only wait for each other's threads
         },
     )
+
+
+@pytest.fixture(scope="session")
+def finished(store: Store, photos: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pod, dict[str, Any]]:
+    """A run through all stages, and the summary of each."""
+    run = pod(store, photos, tmp_path_factory.mktemp("pod") / "work")
+    summaries = {}
+    for stage in key.STAGES:
+        code, message, log = run.run(stage)
+        assert (code, message["stage"], message["ok"]) == (0, stage, True), log
+        summaries[stage] = message["summary"]
+    return run, summaries

@@ -7,23 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from catsdogs import key
 from catsdogs import model as models
 from tests.workloads.pod.conftest import IMAGE, PARAMETERS, Pod, Store, pod
-
-
-@pytest.fixture(scope="module")
-def finished(store: Store, photos: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pod, dict[str, Any]]:
-    """A run through all stages, and the summary of each."""
-    run = pod(store, photos, tmp_path_factory.mktemp("pod") / "work")
-    summaries = {}
-    for stage in key.STAGES:
-        code, message, log = run.run(stage)
-        assert (code, message["stage"], message["ok"]) == (0, stage, True), log
-        summaries[stage] = message["summary"]
-    return run, summaries
 
 
 def test_each_stage_says_what_it_did(finished: tuple[Pod, dict[str, Any]]) -> None:

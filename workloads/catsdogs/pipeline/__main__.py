@@ -1,8 +1,9 @@
 """The process that DVC starts for one stage: `python -m catsdogs.pipeline STAGE` in a workspace.
-It must not talk to Kubernetes; how it ended is left in .catsdogs/result.json for whoever waits."""
+It must not talk to Kubernetes; how it ended is left in .catsdogs/STAGE.json for whoever waits."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -12,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from catsdogs import key
-from catsdogs.errors import REASONS, Exit, StageError
+from catsdogs.errors import REASONS, Exit, StageError, disk_full
 from catsdogs.pipeline import summaries
-from catsdogs.pipeline.workspace import STATE, write_json
+from catsdogs.pipeline.workspace import STATE, outcome, write_json
 
-RESULT = STATE / "result.json"
 PID = STATE / "pid.json"  # whom to tell that the pod must end
 
 
@@ -26,22 +26,35 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m catsdogs.pipeline raw|{'|'.join(key.STAGES)}", file=sys.stderr)
         return Exit.CONFIG_ERROR
     stage = arguments[0]
-    RESULT.unlink(missing_ok=True)
-    write_json(PID, {"pid": os.getpid()})
+    outcome(stage).unlink(missing_ok=True)
     started = time.monotonic()
     try:
+        write_json(PID, {"pid": os.getpid()})
         summary = _run(stage)
+        seconds = round(time.monotonic() - started, 1)
+        write_json(outcome(stage), {"stage": stage, "ok": True, "seconds": seconds, "summary": summary})
     except StageError as error:
-        print(f"{stage}: {error.message}\n{stage}: hint: {error.hint}", file=sys.stderr)
-        write_json(RESULT, failed(stage, error))
-        return error.code
+        return _fail(stage, error)
+    except KeyboardInterrupt:
+        return _fail(stage, StageError(Exit.TERMINATED, "stopped", "run again: what is done is kept"))
     except Exception as error:
+        if (explained := disk_full(error)) is not None:
+            return _fail(stage, explained)
         traceback.print_exc()
-        write_json(RESULT, crashed(stage, error))
+        _leave(stage, crashed(stage, error))
         return Exit.CRASH
-    seconds = round(time.monotonic() - started, 1)
-    write_json(RESULT, {"stage": stage, "ok": True, "seconds": seconds, "summary": summary})
     return Exit.OK
+
+
+def _fail(stage: str, error: StageError) -> int:
+    print(f"{stage}: {error.message}\n{stage}: hint: {error.hint}", file=sys.stderr, flush=True)
+    _leave(stage, failed(stage, error))
+    return error.code
+
+
+def _leave(stage: str, result: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # on a full disk the exit code alone has to do
+        write_json(outcome(stage), result)
 
 
 def _run(stage: str) -> dict[str, Any]:

@@ -5,61 +5,22 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from catsdogs import key
-from catsdogs.errors import REASONS, Exit, StageError, config_error
+from catsdogs.errors import Exit, StageError, config_error, disk_full
+from catsdogs.pipeline import bucket as store
 from catsdogs.pipeline import dvc, progress, publish, raw, summaries
-from catsdogs.pipeline.__main__ import PID, RESULT
+from catsdogs.pipeline.__main__ import PID
 from catsdogs.pipeline.settings import Settings, from_environment
-from catsdogs.pipeline.workspace import RAW_MANIFEST
+from catsdogs.pipeline.stopper import Stopper
+from catsdogs.pipeline.workspace import RAW_MANIFEST, outcome
 
 MESSAGE_BYTES = 2000
-GRACE_SECONDS = 10.0
-CRASH_HINT = "the stage's log has the traceback"
-
-
-class Stopper:
-    """Turns SIGTERM into an orderly end: the computing process is told, and may save what it has."""
-
-    def __init__(self, pid_file: Path) -> None:
-        self.stopped = False
-        self._file = pid_file
-        self._dvc: subprocess.Popen[bytes] | None = None
-        signal.signal(signal.SIGTERM, self._stop)
-
-    def watch(self, process: subprocess.Popen[bytes]) -> None:
-        """Take note of the DVC process that is waited for."""
-        self._dvc = process
-
-    def _stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.stopped = True
-        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
-        signal.signal(signal.SIGALRM, self._kill)
-        pid = progress.read(self._file).get("pid")
-        if isinstance(pid, int) and _alive(pid):
-            os.kill(pid, signal.SIGTERM)
-        elif self._dvc is not None:
-            self._dvc.terminate()
-
-    def _kill(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self._dvc is not None:
-            self._dvc.kill()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 def main(name: str) -> int:
@@ -68,14 +29,13 @@ def main(name: str) -> int:
     log = Path(os.environ.get("CATSDOGS_TERMINATION_LOG", "/dev/termination-log"))
     try:
         result = _run(name)
-    except StageError as error:
-        result = {"ok": False, "reason": error.reason, "message": error.message, "hint": error.hint}
-        result["exitCode"] = int(error.code)
     except Exception as error:
-        # What the traceback says goes to the log; the first line to whoever reads the status.
-        sys.excepthook(*sys.exc_info())
-        message = f"{type(error).__name__}: {error}".splitlines()[0]
-        result = {"ok": False, "reason": REASONS[Exit.CRASH], "message": message, "hint": CRASH_HINT, "exitCode": 1}
+        known = error if isinstance(error, StageError) else disk_full(error)
+        if known is None:  # the traceback goes to the log; its first line to whoever reads the status
+            sys.excepthook(*sys.exc_info())
+            known = StageError(Exit.CRASH, f"{type(error).__name__}: {error}".splitlines()[0], dvc.CRASH_HINT)
+        result = {"ok": False, "reason": known.reason, "message": known.message, "hint": known.hint}
+        result["exitCode"] = int(known.code)
     content = {**result, "stage": name, "seconds": round(time.monotonic() - started, 1)}
     if not content["ok"]:
         print(f"{name}: {content['message']}\n{name}: hint: {content['hint']}", file=sys.stderr, flush=True)
@@ -110,7 +70,7 @@ def _run(name: str) -> dict[str, Any]:
     if name in publish.DATA:
         publish.data(settings, name)
     if name == "evaluate":
-        dvc.push(settings.repo)  # before the version is closed: whoever sees it can restore its data
+        push(settings)  # before the version is closed: whoever sees it can restore its data
         return {"ok": True, "summary": publish.model(settings)}
     return {"ok": True, "summary": summaries.of(name, settings.repo)}
 
@@ -143,14 +103,35 @@ def prepare(settings: Settings) -> None:
 
 def _reproduce(settings: Settings, name: str, stopper: Stopper) -> None:
     """One DVC stage. Raises StageError as the stage itself ended."""
-    result = settings.repo / RESULT
+    result = settings.repo / outcome(name)
     result.unlink(missing_ok=True)
     (settings.repo / PID).unlink(missing_ok=True)
-    code = dvc.reproduce(settings.repo, [name], pull=True, started=stopper.watch)
+    ended = dvc.reproduce(
+        settings.repo,
+        [name],
+        pull=True,
+        started=stopper.watch,
+        said=lambda line: print(line, file=sys.stderr, flush=True),
+    )
     said = progress.read(result)
     if stopper.stopped:
         raise StageError(Exit.TERMINATED, f"stopped by SIGTERM in stage {name}", "run again: it goes on where it was")
-    if said.get("stage") == name and said.get("ok") is False:
+    if said.get("ok") is False:
         raise StageError(Exit(said["exitCode"]), said["message"], said["hint"])
-    if code:
-        raise StageError(Exit.CRASH, f"DVC ended stage {name} with code {code}", CRASH_HINT)
+    if ended.code:
+        store.check(store.open_bucket(settings.bucket))  # if that is it, it says so better than DVC does
+        raise dvc.failure(ended.error, f"DVC ended stage {name} with code {ended.code}")
+
+
+def push(settings: Settings) -> None:
+    """Send DVC's cache to the bucket, then the run cache, which refers to it: an entry never lacks its files.
+
+    Raises StageError: the bucket's own if it is at fault, else DVC's.
+    """
+    bucket = store.open_bucket(settings.bucket)
+    try:
+        dvc.push(settings.repo)
+    except StageError:
+        store.check(bucket)
+        raise
+    store.upload_new(bucket, f"{key.DVC_PREFIX}/runs/", settings.repo / dvc.CACHE / "runs")

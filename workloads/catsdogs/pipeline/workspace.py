@@ -26,6 +26,11 @@ PARAMS = Path("params.yaml")
 SPLITS = ("train", "val", "test")
 
 
+def outcome(stage: str) -> Path:
+    """Where the process of a stage leaves how it ended; it is not there when the stage's result was reused."""
+    return STATE / f"{stage}.json"
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
