@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from catsdogs import cli
 from catsdogs.commands import gc
 from catsdogs.commands.restore import pipeline_of
 from catsdogs.commands.run import parameters_help
+from catsdogs.errors import StageError
 from catsdogs.key import PARAMETERS, STAGES
 
 
@@ -128,3 +130,20 @@ stages:
             }
         }
     }
+
+
+@pytest.mark.parametrize("kinds", ["", "ModelServer", "ModelServer TrainingRun"])
+def test_what_kubectl_prints_of_servers_tells_what_is_served(tmp_path: Path, kinds: str) -> None:
+    text = json.dumps({"kind": "List", "items": [{"kind": kind} for kind in kinds.split()]})
+    (tmp_path / "served").write_text(text)
+
+    assert gc.read_served(str(tmp_path / "served")) == text
+
+
+@pytest.mark.parametrize("kinds", ["Pod", "TrainingRun", "ModelServer Pod"])
+def test_a_list_without_servers_or_of_something_else_does_not(tmp_path: Path, kinds: str) -> None:
+    text = json.dumps({"kind": "List", "items": [{"kind": kind} for kind in kinds.split()]})
+    (tmp_path / "served").write_text(text)
+
+    with pytest.raises(StageError, match="it lists"):
+        gc.read_served(str(tmp_path / "served"))

@@ -50,7 +50,10 @@ def gc(options: argparse.Namespace) -> int:
 
 
 def read_served(source: str) -> str:
-    """The text of `kubectl get msrv -A -o json` from a file or "-". Raises StageError 78 when it is something else."""
+    """The text of `kubectl get msrv -A -o json` from a file or "-", with TrainingRuns beside the servers if you like.
+
+    Raises StageError 78 when it is something else.
+    """
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
         content = json.loads(text)
@@ -58,7 +61,7 @@ def read_served(source: str) -> str:
         kinds = {item["kind"] for item in items}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise config_error(f"--served {source}: not what kubectl prints: {error!r}"[:300], SERVED_HINT) from None
-    if kinds - {"ModelServer"}:
+    if kinds - {"ModelServer", "TrainingRun"} or kinds == {"TrainingRun"}:
         raise config_error(f"--served {source}: it lists {', '.join(sorted(kinds))}", SERVED_HINT)
     return text
 
