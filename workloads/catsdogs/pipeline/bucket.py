@@ -91,6 +91,21 @@ def list_raw(bucket: Any) -> list[key.RawPhoto]:
         )
 
 
+def list_newest_first(bucket: Any, prefix: str, ending: str, before: str) -> list[str]:
+    """Names below `prefix` that end with `ending` and sort before the name `before`, the newest first."""
+    with explained(f"gs://{bucket.name}"):
+        blobs = bucket.client.list_blobs(
+            bucket,
+            prefix=prefix,
+            end_offset=before,
+            fields="items(name,timeCreated),nextPageToken",
+            timeout=TIMEOUT,
+            retry=_retry(),
+        )
+        found = [(blob.time_created, blob.name) for blob in blobs if blob.name.endswith(ending)]
+    return [name for _, name in sorted(found, reverse=True)]
+
+
 def download(bucket: Any, path: str) -> bytes:
     """The bytes of one object, checksum verified. Raises StageError 67 when it is gone."""
     from google.api_core.exceptions import NotFound

@@ -13,6 +13,7 @@ from catsdogs import key
 from catsdogs.errors import config_error
 
 RAW_MANIFEST = Path("data/raw-manifest.json")
+PREVIOUS = Path("data/previous.json")
 INGESTED = Path("data/ingested")
 PROCESSED = Path("data/processed")
 EDA = Path("data/eda")
