@@ -122,7 +122,9 @@ SAYS = "(hash distance 1 of 63, correlation 0.999)"
     ],
     ids=["first stays", "old stays", "old ones both stay", "one stays of three", "a chain", "look-alikes stay"],
 )
-def test_of_copies_one_stays(given: list[str], pairs: list[Pair], old: list[str], expected: list[tuple[str, str]]) -> None:
+def test_of_copies_one_stays(
+    given: list[str], pairs: list[Pair], old: list[str], expected: list[tuple[str, str]]
+) -> None:
     found = duplicates.copies([photo(name) for name in given], pairs, [f"sha of {name}" for name in old], [])
 
     assert found == [Reject(name, "NearDuplicate", f"same picture as {other} {SAYS}") for name, other in expected]

@@ -3,9 +3,7 @@ It must not be relied on: a stage that came from a cache leaves none, and then p
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,10 +25,10 @@ class Kept:
         self.names: list[str] = []
         self.file = PIXELS.open("wb")
 
-    def __enter__(self) -> Kept:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.file.close()
 
     def add(self, name: str, pixels: Array) -> None:

@@ -78,7 +78,9 @@ def pairs(thumbs: Array) -> list[Pair]:
 def _confirmed(thumbs: Array, first: int, second: int, distances: tuple[int, int]) -> list[Pair]:
     """The pair, if the thumbnails correlate too; of as it is and mirrored, the nearer."""
     alike = []
-    for distance, other, may_be_same in zip(distances, (thumbs[second], thumbs[second][:, ::-1]), (True, False), strict=True):
+    for distance, other, may_be_same in zip(
+        distances, (thumbs[second], thumbs[second][:, ::-1]), (True, False), strict=True
+    ):
         correlation = round(correlate(thumbs[first], other), 4)
         if distance <= ALIKE_DISTANCE and correlation >= ALIKE_CORRELATION:
             same = may_be_same and distance <= SAME_DISTANCE and correlation >= SAME_CORRELATION
@@ -108,7 +110,9 @@ def conflicts(photos: Sequence[Photo], alike: Sequence[Pair], exact: Sequence[tu
     return [Reject(name, "ConflictingLabels", detail) for name, detail in reasons.items()]
 
 
-def copies(photos: Sequence[Photo], alike: Sequence[Pair], old: Collection[str], without: Collection[str]) -> list[Reject]:
+def copies(
+    photos: Sequence[Photo], alike: Sequence[Pair], old: Collection[str], without: Collection[str]
+) -> list[Reject]:
     """Of pictures that are the same, all but one: old ones (by sha256) stay, else the larger, else the first.
 
     `without` are names set aside before.

@@ -30,10 +30,14 @@ from catsdogs.pipeline.progress import Progress
 from catsdogs.pipeline.workspace import INGESTED, PREVIOUS, RAW_MANIFEST, SPLITS, read_json, read_parameters, write_json
 
 # What decides how a version of the data comes out, beside the photographs: named in dvc.yaml too.
-CODE = ("images", *(f"pipeline/{name}" for name in ("duplicates", "ingest", "photos", "preprocess", "shards", "splits")))
+CODE = (
+    "images",
+    *(f"pipeline/{name}" for name in ("duplicates", "ingest", "photos", "preprocess", "shards", "splits")),
+)
 READERS = 16  # photographs asked for at once: a bucket answers each after tens of milliseconds
 WINDOW = 32  # photographs read ahead, so that memory stays flat
 PAIRS_SHOWN = 24
+
 
 @dataclass
 class Packed:

@@ -3,13 +3,14 @@ It must not augment or normalise, and must not hold more than a few photographs 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -39,20 +40,26 @@ def run() -> None:
     rows = {photo["name"]: photo for photo in ingested["photos"]}
     squares = decoded.load(ingested["dataVersion"], size)
     source = _decoded_anew(rows, size) if squares is None else ((name, squares[name]) for name in rows)
-    writers = {split: _Writer(split, size) for split in SPLITS}
+    with contextlib.ExitStack() as files:
+        writers = {split: files.enter_context(_Writer(split, size)) for split in SPLITS}
+        rejected = _fill(rows, source, writers, Progress("preprocess"))
+        written = {split: writer.finish() for split, writer in writers.items()}
     manifest = {
         "dataVersion": ingested["dataVersion"],
         "imageSize": size,
         "classes": list(key.CLASSES),
-        "rejected": _fill(rows, source, writers, Progress("preprocess")),
-        "splits": {split: writer.close() for split, writer in writers.items()},
+        "rejected": rejected,
+        "splits": written,
     }
     write_json(PROCESSED / "manifest.json", manifest)
     decoded.forget()
 
 
 def _fill(
-    rows: Mapping[str, Any], source: Iterator[tuple[str, Array | str]], writers: Mapping[str, _Writer], progress: Progress
+    rows: Mapping[str, Any],
+    source: Iterator[tuple[str, Array | str]],
+    writers: Mapping[str, _Writer],
+    progress: Progress,
 ) -> list[dict[str, str]]:
     """Write all squares to the files of their split; returns those that could not be decoded, with reason."""
     rejected: list[dict[str, str]] = []
@@ -78,7 +85,8 @@ def _decoded_anew(rows: Mapping[str, Any], size: int) -> Iterator[tuple[str, Arr
             return item[0], str(error)
 
     torch.set_num_threads(1)  # one thread per picture, several pictures at once
-    stored = shards.read(INGESTED, sorted({row["shard"] for row in rows.values()}))
+    packed = shards.read(INGESTED, sorted({row["shard"] for row in rows.values()}))
+    stored = (item for item in packed if item[0] in rows)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         while chunk := list(islice(stored, CHUNK)):
             yield from pool.map(decode, chunk)
@@ -107,7 +115,13 @@ class _Writer:
         self.names.append(name)
         self.labels.append(label)
 
-    def close(self) -> dict[str, Any]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def finish(self) -> dict[str, Any]:
         if not self.names:
             raise data_error(f"no photograph of the {self.split} split can be decoded", "add photographs")
         self.file.seek(0)

@@ -92,8 +92,10 @@ def _stratify(photos: Sequence[Photo], groups: Sequence[Group]) -> None:
     """
     for label in key.CLASSES:
         mine = [group for group in groups if photos[_head(photos, group)].label == label]
-        new = sorted((group for group in mine if not group.split), key=lambda group: photos[_head(photos, group)].sha256)
-        have = Counter({split: 0 for split in SPLITS})
+        new = sorted(
+            (group for group in mine if not group.split), key=lambda group: photos[_head(photos, group)].sha256
+        )
+        have = Counter(dict.fromkeys(SPLITS, 0))
         for group in mine:
             have[group.split] += len(group.members)
         need = {split: max(0, wanted - have[split]) for split, wanted in _targets(sum(have.values())).items()}
