@@ -59,33 +59,33 @@ def test_shards_hold_the_accepted_bytes_and_no_time_or_owner(empty: Path, monkey
     assert len(first) > 1
     assert {file.name: file.read_bytes() for file in INGESTED.glob("*.tar")} == first
     assert dict(shards.read(INGESTED, sorted(first))) == given
-    for name, shard in packed.shard.items():
+    for name, (shard, _, _) in packed.shards.place.items():
         assert name in dict(shards.read(INGESTED, [shard]))
 
 
 def test_dropping_from_a_shard_keeps_the_others_as_they_were(empty: Path) -> None:
     given = {f"Cat/{seed}.jpg": encoded(scene(seed)) for seed in range(3)}
-    pack(given)
-    shards.drop(INGESTED, "shard-00000.tar", {"Cat/1.jpg"})
+    written = pack(given).shards
+    written.drop(["Cat/1.jpg", "never there"])
 
     assert dict(shards.read(INGESTED, ["shard-00000.tar"])) == {
         name: given[name] for name in ("Cat/0.jpg", "Cat/2.jpg")
     }
-    shards.drop(INGESTED, "shard-00000.tar", {"Cat/0.jpg", "Cat/2.jpg"})
+    written.drop(["Cat/2.jpg", "Cat/0.jpg"])
     assert list(INGESTED.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", [f"Cat/{'n' * 200}.jpg", f"Dog/{'d/' * 200}1.jpg", "Cat/Müller-猫.jpg"])
 def test_long_and_foreign_names_are_kept(name: str, empty: Path) -> None:
     packed = pack({name: picture()})
-    with tarfile.open(INGESTED / packed.shard[name]) as tar:
+    with tarfile.open(INGESTED / "shard-00000.tar") as tar:
         assert (tar.getnames(), packed.rejects) == ([name], [])
 
 
 def test_the_same_bytes_in_both_classes_are_in_none(empty: Path) -> None:
     packed = pack({"Cat/1.jpg": picture(), "Cat/2.jpg": encoded(scene(2)), "Dog/1.jpg": picture()})
     manifest, _ = ingest.decide(packed, {})
-    ingest.drop_from_shards(packed, manifest["rejected"])
+    packed.shards.drop([reject["name"] for reject in manifest["rejected"]])
 
     assert manifest["rejected"] == [
         {

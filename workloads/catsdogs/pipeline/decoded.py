@@ -56,7 +56,8 @@ class Squares:
         self.pixels: Array = np.memmap(PIXELS, np.uint8, "r", shape=shape) if names else np.empty(shape, np.uint8)
 
     def __getitem__(self, name: str) -> Array:
-        return self.pixels[self.row[name]]
+        square: Array = self.pixels[self.row[name]]
+        return square
 
 
 def load(data_version: str, size: int) -> Squares | None:

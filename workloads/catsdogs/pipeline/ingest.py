@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ import torch
 
 from catsdogs import key
 from catsdogs.errors import data_error
-from catsdogs.pipeline import duplicates, raw, shards, splits
+from catsdogs.pipeline import duplicates, raw, splits
 from catsdogs.pipeline.decoded import Kept, Squares
 from catsdogs.pipeline.duplicates import Pair
 from catsdogs.pipeline.photos import Photo, Reject, Seen, check, refused
 from catsdogs.pipeline.progress import Progress
+from catsdogs.pipeline.shards import Shards
 from catsdogs.pipeline.workspace import INGESTED, PREVIOUS, RAW_MANIFEST, SPLITS, read_json, read_parameters, write_json
 
 # What decides how a version of the data comes out, beside the photographs: named in dvc.yaml too.
@@ -41,14 +42,14 @@ PAIRS_SHOWN = 24
 
 @dataclass
 class Packed:
-    """What came of the raw files in order of name: usable photographs with thumbnail and shard, and rejects.
+    """What came of the raw files in order of name: usable photographs with thumbnail, the shards, and rejects.
 
     `conflicts`: a photograph and the name of one with the same bytes in the other class.
     """
 
+    shards: Shards
     photos: list[Photo] = field(default_factory=list)
     thumbs: list[np.ndarray[Any, Any]] = field(default_factory=list)
-    shard: dict[str, str] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     conflicts: list[tuple[Photo, str]] = field(default_factory=list)
 
@@ -65,12 +66,12 @@ def run() -> None:
         packed = pack(listed["photos"], raw.reader(), size, kept, progress)
         manifest, alike = decide(packed, previous["photos"])
         check_enough(manifest["photos"], manifest["rejected"])
-        drop_from_shards(packed, manifest["rejected"])
+        packed.shards.drop([reject["name"] for reject in manifest["rejected"]])
         manifest["lookalikes"] = keep_pictures(alike, packed.photos, kept.rows())
         kept.close(version)
     shutil.copyfile(PREVIOUS, INGESTED / PREVIOUS.name)
     names = {"dataVersion": version, "rawHash": listed["rawHash"], "inheritedFrom": previous["inheritedFrom"]}
-    write_json(INGESTED / "manifest.json", {**names, **manifest})
+    write_json(INGESTED / "manifest.json", {**names, **manifest}, indent=None)
 
 
 def data_version(raw_hash: str, size: int, inherited_from: str | None) -> str:
@@ -91,7 +92,7 @@ def pack(
     Reading and decoding run ahead in threads by at most WINDOW photographs, and no more are decoded at a time than
     there are cores: a large one takes 150 MB meanwhile. Raises StageError 67 for one that is not as listed.
     """
-    packed, first = Packed(), dict[str, Photo]()
+    packed, first = Packed(Shards(INGESTED)), dict[str, Photo]()
     verified, decoding = raw.verified(listed, read), threading.Semaphore(os.cpu_count() or 1)
 
     def look(row: Sequence[Any]) -> tuple[bytes, Seen | Reject]:
@@ -101,7 +102,7 @@ def pack(
         with decoding:
             return data, check(row[0], data, size)
 
-    with contextlib.closing(shards.Shards(INGESTED)) as writer:
+    with contextlib.closing(packed.shards):
         for done, (data, found) in enumerate(_ahead(listed, look), start=1):
             progress.report(done, len(listed))
             if isinstance(found, Reject):
@@ -111,7 +112,7 @@ def pack(
             else:
                 packed.photos.append(found.photo)
                 packed.thumbs.append(found.thumb)
-                packed.shard[found.photo.name] = writer.add(found.photo.name, data)
+                packed.shards.add(found.photo.name, data)
                 kept.add(found.photo.name, found.pixels)
     return packed
 
@@ -148,16 +149,16 @@ def decide(packed: Packed, old: dict[str, str]) -> tuple[dict[str, Any], list[Pa
     assigned = splits.assign([packed.photos[index] for index in left], _among(alike, left), old)
     rows = [
         {
-            **asdict(packed.photos[index]),
+            **vars(packed.photos[index]),
             "split": assigned.splits[name],
-            "shard": packed.shard[name],
+            "shard": packed.shards.place[name][0],
             "phash": f"{hashes[index]:016x}",
         }
         for index in left
         if (name := packed.photos[index].name) in assigned.splits
     ]
     rejected = sorted([*packed.rejects, *rejects, *assigned.rejects], key=lambda reject: reject.name)
-    manifest = {"photos": rows, "groups": assigned.groups, "rejected": [asdict(reject) for reject in rejected]}
+    manifest = {"photos": rows, "groups": assigned.groups, "rejected": [vars(reject) for reject in rejected]}
     return manifest, alike
 
 
@@ -190,16 +191,6 @@ def check_enough(photos: Sequence[dict[str, Any]], rejects: Sequence[dict[str, s
                     f"too few photographs: of {len(photos)} none is a {label} in the {split} split{aside}",
                     "add photographs: each split needs one of each class, and look-alikes share a split",
                 )
-
-
-def drop_from_shards(packed: Packed, rejects: Sequence[dict[str, str]]) -> None:
-    """Take out of the shards what was packed before its look-alikes were known."""
-    names: dict[str, set[str]] = {}
-    for reject in rejects:
-        if shard := packed.shard.get(reject["name"]):
-            names.setdefault(shard, set()).add(reject["name"])
-    for shard, dropped in names.items():
-        shards.drop(INGESTED, shard, dropped)
 
 
 def keep_pictures(alike: Sequence[Pair], photos: Sequence[Photo], squares: Squares) -> list[dict[str, Any]]:

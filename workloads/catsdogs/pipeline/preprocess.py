@@ -51,7 +51,7 @@ def run() -> None:
         "rejected": rejected,
         "splits": written,
     }
-    write_json(PROCESSED / "manifest.json", manifest)
+    write_json(PROCESSED / "manifest.json", manifest, indent=None)
     decoded.forget()
 
 

@@ -25,7 +25,7 @@ def write(raw_hash: str, workspace: Path = Path()) -> None:
     """
     kind, place = raw.source()
     found = _from_bucket(store.open_bucket(place), raw_hash) if kind == "bucket" else _from_folder(workspace, raw_hash)
-    write_json(workspace / PREVIOUS, found)
+    write_json(workspace / PREVIOUS, found, indent=None)
 
 
 def _from_folder(workspace: Path, raw_hash: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def write_manifest(photos: list[key.RawPhoto], file: Path = RAW_MANIFEST) -> str
     """Write the raw manifest that everything depends on; returns its raw hash."""
     digest = key.raw_hash(photos)
     rows = [[photo.name, photo.size, photo.crc32c] for photo in photos]
-    write_json(file, {"rawHash": digest, "photos": rows})
+    write_json(file, {"rawHash": digest, "photos": rows}, indent=None)
     return digest
 
 

@@ -3,30 +3,39 @@ It must not look into a photograph, and gives the same bytes for the same photog
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 SHARD_BYTES = 48 * 2**20
+BLOCK = 512
+END = bytes(2 * BLOCK)
 
 
 class Shards:
-    """Writes shard-00000.tar and so on into `folder`, each of SHARD_BYTES and at most one photograph more."""
+    """Writes shard-00000.tar and so on into `folder`, each of SHARD_BYTES and at most one photograph more.
+
+    Entries are written by hand: `tarfile` takes 0.3 ms for each, a good part of what a decode takes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.count = 0
-        self.size = 0
-        self.tar: tarfile.TarFile | None = None
+        self.place: dict[str, tuple[str, int, int]] = {}  # by name: shard, first byte, byte after the last
+        self.file: BinaryIO | None = None
 
     def add(self, name: str, data: bytes) -> str:
         """Append one photograph; returns the name of the shard that took it."""
-        if self.tar is None or self.size >= SHARD_BYTES:
+        if self.file is None or self.file.tell() >= SHARD_BYTES:
             self.close()
-            self.tar = _open(self.folder / self._name())
-        _add(self.tar, name, data)
-        self.size += len(data)
+            self.file = (self.folder / self._name()).open("wb")
+        entry = tarfile.TarInfo(name)
+        entry.size = len(data)
+        begin = self.file.tell()
+        for part in (entry.tobuf(tarfile.GNU_FORMAT), data, bytes(-len(data) % BLOCK)):
+            self.file.write(part)
+        self.place[name] = (self._name(), begin, self.file.tell())
         return self._name()
 
     def _name(self) -> str:
@@ -34,19 +43,34 @@ class Shards:
 
     def close(self) -> None:
         """Finish the open shard, if there is one."""
-        if self.tar is not None:
-            self.tar.close()
-            self.tar, self.size, self.count = None, 0, self.count + 1
+        if self.file is not None:
+            self.file.write(END)
+            self.file.close()
+            self.file, self.count = None, self.count + 1
+
+    def drop(self, names: Collection[str]) -> None:
+        """Write the closed shards that hold these photographs anew without them; an empty one is deleted."""
+        gone: dict[str, list[tuple[int, int]]] = {}
+        for name in names:
+            if name in self.place:
+                shard, begin, end = self.place.pop(name)
+                gone.setdefault(shard, []).append((begin, end))
+        for shard, spans in gone.items():
+            _cut(self.folder / shard, sorted(spans))
 
 
-def _open(file: Path) -> tarfile.TarFile:
-    return tarfile.open(file, "w", format=tarfile.GNU_FORMAT)
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(data)
-    tar.addfile(entry, io.BytesIO(data))
+def _cut(file: Path, spans: list[tuple[int, int]]) -> None:
+    """Remove these spans of bytes, sorted, from a file."""
+    partial = file.with_name(f".{file.name}")
+    with file.open("rb") as old, partial.open("wb") as new:
+        for begin, end in [*spans, (file.stat().st_size, 0)]:
+            while (left := begin - old.tell()) > 0:
+                new.write(old.read(min(left, 2**20)))
+            old.seek(end)
+        size = new.tell()
+    partial.replace(file)
+    if size == len(END):
+        file.unlink()
 
 
 def read(folder: Path, shards: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -56,18 +80,4 @@ def read(folder: Path, shards: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             for entry in tar:
                 if (file := tar.extractfile(entry)) is not None:
                     yield entry.name, file.read()
-                tar.members = []  # tarfile would remember every entry it has seen
-
-
-def drop(folder: Path, shard: str, names: Collection[str]) -> None:
-    """Write one shard anew without these photographs; one that would hold none is deleted."""
-    partial = folder / f".{shard}"
-    left = 0
-    with _open(partial) as tar:
-        for name, data in read(folder, [shard]):
-            if name not in names:
-                _add(tar, name, data)
-                left += 1
-    partial.replace(folder / shard)
-    if not left:
-        (folder / shard).unlink()
+                tar.members = []  # type: ignore[attr-defined]  # or it remembers every entry it has seen
