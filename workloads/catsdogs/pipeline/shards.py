@@ -49,11 +49,14 @@ class Shards:
             self.file, self.count = None, self.count + 1
 
     def drop(self, names: Collection[str]) -> None:
-        """Write the closed shards that hold these photographs anew without them; an empty one is deleted."""
+        """Write the shards that hold these photographs anew without them; an empty one is deleted.
+
+        Once, after `close`: the places of the others are no longer true then.
+        """
         gone: dict[str, list[tuple[int, int]]] = {}
         for name in names:
             if name in self.place:
-                shard, begin, end = self.place.pop(name)
+                shard, begin, end = self.place[name]
                 gone.setdefault(shard, []).append((begin, end))
         for shard, spans in gone.items():
             _cut(self.folder / shard, sorted(spans))
