@@ -75,7 +75,7 @@ def far_store(work: Path) -> Iterator[Proxy]:
     address = f"http://127.0.0.1:{proxy_port}"
     options = f"-scheme http -host 127.0.0.1 -port {port} -public-host 127.0.0.1:{proxy_port} -external-url {address}"
     with (work / "store.log").open("wb") as log:
-        command = [program, *options.split(), "-filesystem-root", str(work / "objects")]
+        command = [str(program), *options.split(), "-filesystem-root", str(work / "objects")]
         process = subprocess.Popen(command, stdout=log, stderr=log)
     proxy = Proxy(proxy_port, f"http://127.0.0.1:{port}")
     proxy.thread.start()

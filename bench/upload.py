@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,8 @@ def main() -> None:
         bucket.client.create_bucket("bench")
         single, version = [], []
         for number in range(given.rounds):
-            single.append(measure(proxy, lambda n=number: one_by_one(bucket, source, f"single-{n}/")))
-            version.append(
-                measure(proxy, lambda n=number: as_version(bucket, source, f"version-{n}/", Path(temporary)))
-            )
+            single.append(measure(proxy, partial(one_by_one, bucket, source, f"single-{number}/")))
+            version.append(measure(proxy, partial(as_version, bucket, source, f"version-{number}/", Path(temporary))))
     print(f"{given.photographs} photographs, 30 ms a request, seconds: median (range), and requests")
     for name, rows in (("one object each, 16 threads", single), ("as a version", version)):
         print(f"{name:<28} {spread([row[0] for row in rows], '.1f'):<22} {rows[0][1]:>6,}")

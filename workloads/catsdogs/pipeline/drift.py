@@ -77,4 +77,5 @@ def ks(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _share_below(quantiles: Sequence[float], places: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.interp(places, quantiles, np.linspace(0, 1, len(quantiles)), left=0.0, right=1.0)
+    share: np.ndarray[Any, Any] = np.interp(places, quantiles, np.linspace(0, 1, len(quantiles)), left=0.0, right=1.0)
+    return share

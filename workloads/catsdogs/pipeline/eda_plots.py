@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib import pyplot as plt
 
 from catsdogs.pipeline import plots
 
@@ -85,7 +86,7 @@ def drift(file: Path, quantiles: Mapping[str, tuple[Sequence[float], Sequence[fl
     """Of each measure the share of photographs below a value, before (gray) and now; from quantiles at equal steps."""
     columns = 4
     rows = -(-len(quantiles) // columns)
-    drawn, axes = plots.plt.subplots(
+    drawn, axes = plt.subplots(
         rows, columns, figsize=(12, 2.3 * rows), dpi=110, layout="constrained", squeeze=False, sharey=True
     )
     for axis, (name, (before, now)) in zip(axes.flat, quantiles.items(), strict=False):
