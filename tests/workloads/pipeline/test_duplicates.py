@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
@@ -23,7 +25,8 @@ def drawn() -> Image.Image:
 def thumb(image: Image.Image, kind: str = "PNG", size: int = 64, **options: int) -> Array:
     seen = photos.check("Cat/1.png", encoded(image, kind, **options), size)
     assert isinstance(seen, Seen)
-    return seen.thumb
+    thumbs: Array = duplicates.thumbnails(seen.pixels[None])
+    return thumbs[0]
 
 
 def compare(first: Array, second: Array) -> list[Pair]:
@@ -58,6 +61,16 @@ def test_a_copy_is_the_same_picture(copy: Array) -> None:
 )
 def test_a_look_alike_is_not_the_same_picture(other: Array) -> None:
     assert [pair.same for pair in compare(thumb(drawn()), other)] == [False]
+
+
+@pytest.mark.parametrize("side", [16, 40, 64, 100])
+def test_a_thumbnail_averages_the_luma_of_its_fields(side: int) -> None:
+    squares = np.random.default_rng(1).integers(0, 256, (70, 3, side, side), np.uint8)
+    edges = [number * side // 16 for number in range(17)]
+    luma = 0.299 * squares[69, 0] + 0.587 * squares[69, 1] + 0.114 * squares[69, 2]
+    expected = [[luma[a:b, c:d].mean() for c, d in pairwise(edges)] for a, b in pairwise(edges)]
+
+    assert duplicates.thumbnails(squares)[69] == pytest.approx(np.array(expected), abs=1.5)
 
 
 def test_strangers_are_not_alike() -> None:

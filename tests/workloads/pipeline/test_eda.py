@@ -121,7 +121,8 @@ def test_copies_look_alikes_and_drift_are_on_the_page(workspace: Path) -> None:
     before = read_json(EDA / "summary.json")
     folder = raw.DEFAULT_FOLDER / "Cat"
     train = [photo["name"] for photo in read_json(INGESTED / "manifest.json")["photos"] if photo["split"] == "train"]
-    first = Image.open(raw.DEFAULT_FOLDER / train[1])
+    with Image.open(raw.DEFAULT_FOLDER / train[1]) as opened:
+        first = opened.convert("RGB")
     (folder / "copy.png").write_bytes(encoded(first.resize((120, 120)), "PNG"))
     (folder / "mirrored.png").write_bytes(encoded(first.transpose(Image.Transpose.FLIP_LEFT_RIGHT), "PNG"))
     (folder / "0.jpg").unlink()
@@ -163,5 +164,6 @@ def test_pictures_of_val_and_test_are_not_on_the_page(workspace: Path) -> None:
     np.save(INGESTED / "lookalikes.npy", np.stack([np.full((2, 3, 32, 32), shade, np.uint8) for shade in (1, 200)]))
     eda.run()
 
-    assert Image.open(EDA / "copies.png").size == Image.open(EDA / "look-alikes.png").size == (176, 88)
-    assert Image.open(EDA / "copies.png").getcolors() == [(176 * 88, (200, 200, 200))]
+    with Image.open(EDA / "copies.png") as copies, Image.open(EDA / "look-alikes.png") as alike:
+        assert copies.size == alike.size == (176, 88)
+        assert copies.getcolors() == [(176 * 88, (200, 200, 200))]

@@ -83,7 +83,7 @@ def test_long_and_foreign_names_are_kept(name: str, empty: Path) -> None:
 
 def test_the_same_bytes_in_both_classes_are_in_none(empty: Path) -> None:
     packed = pack({"Cat/1.jpg": picture(), "Cat/2.jpg": encoded(scene(2)), "Dog/1.jpg": picture()})
-    manifest, _ = ingest.decide(packed, {})
+    manifest, _ = ingest.decide(packed, np.empty((2, 16, 16), np.uint8), {})
     packed.shards.drop([reject["name"] for reject in manifest["rejected"]])
 
     assert manifest["rejected"] == [
@@ -172,7 +172,8 @@ def test_the_smallest_set_has_one_of_each_class_in_each_split(empty: Path) -> No
 def test_the_stage_keeps_every_drawing_and_names_every_reject(workspace: Path) -> None:
     before = read_json(INGESTED / "manifest.json")
     first = raw.DEFAULT_FOLDER / "Dog/0.jpg"
-    smaller = Image.open(first).resize((130, 130))
+    with Image.open(first) as opened:
+        smaller = opened.resize((130, 130))
     put(
         {
             "Cat/zz.jpg": b"broken",

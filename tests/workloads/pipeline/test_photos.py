@@ -35,7 +35,6 @@ def test_a_good_photograph_is_seen_as_the_server_sees_it() -> None:
     assert isinstance(seen, Seen)
     assert seen.photo == Photo("Dog/a.JPG", "dog", hashlib.sha256(data).hexdigest(), len(data), 64, 48)
     assert np.array_equal(seen.pixels, images.decode(data, SIZE).numpy())
-    assert (seen.thumb.shape, seen.thumb.dtype) == ((16, 16), np.uint8)
 
 
 def sixteen_bits() -> bytes:
@@ -143,15 +142,6 @@ def test_every_class_folder_gives_its_label() -> None:
     found = [photos.check(f"{folder}/1.png", picture(), SIZE) for folder in key.CLASS_FOLDERS]
 
     assert [one.photo.label for one in found if isinstance(one, Seen)] == list(key.CLASSES)
-
-
-def test_the_thumbnail_averages() -> None:
-    pixels = np.zeros((3, SIZE, SIZE), np.uint8)
-    pixels[:, 0, 0] = 200
-
-    expected = np.zeros((16, 16), np.uint8)
-    expected[0, 0] = 50
-    assert np.array_equal(photos.thumbnail(pixels), expected)
 
 
 def test_a_picture_from_a_film_of_jpegs_is_a_photograph() -> None:

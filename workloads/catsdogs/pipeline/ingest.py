@@ -42,14 +42,13 @@ PAIRS_SHOWN = 24
 
 @dataclass
 class Packed:
-    """What came of the raw files in order of name: usable photographs with thumbnail, the shards, and rejects.
+    """What came of the raw files in order of name: usable photographs, the shards that hold them, and rejects.
 
     `conflicts`: a photograph and the name of one with the same bytes in the other class.
     """
 
     shards: Shards
     photos: list[Photo] = field(default_factory=list)
-    thumbs: list[np.ndarray[Any, Any]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     conflicts: list[tuple[Photo, str]] = field(default_factory=list)
 
@@ -64,7 +63,7 @@ def run() -> None:
     torch.set_num_threads(1)  # one thread per picture, several pictures at once
     with Kept(size) as kept:
         packed = pack(listed["photos"], raw.reader(), size, kept, progress)
-        manifest, alike = decide(packed, previous["photos"])
+        manifest, alike = decide(packed, duplicates.thumbnails(kept.rows().pixels), previous["photos"])
         check_enough(manifest["photos"], manifest["rejected"])
         packed.shards.drop([reject["name"] for reject in manifest["rejected"]])
         manifest["lookalikes"] = keep_pictures(alike, packed.photos, kept.rows())
@@ -111,7 +110,6 @@ def pack(
                 _repeated(packed, twin, found.photo)
             else:
                 packed.photos.append(found.photo)
-                packed.thumbs.append(found.thumb)
                 packed.shards.add(found.photo.name, data)
                 kept.add(found.photo.name, found.pixels)
     return packed
@@ -135,12 +133,11 @@ def _repeated(packed: Packed, first: Photo, again: Photo) -> None:
         packed.conflicts.append((first, again.name))
 
 
-def decide(packed: Packed, old: dict[str, str]) -> tuple[dict[str, Any], list[Pair]]:
+def decide(packed: Packed, thumbs: duplicates.Array, old: dict[str, str]) -> tuple[dict[str, Any], list[Pair]]:
     """Photographs with their split, groups of look-alikes and rejects, as the manifest has them; and the look-alikes.
 
-    `old` is what the version before decided: sha256 to split.
+    `thumbs` are those of packed.photos, uint8 (N, 16, 16); `old` is what the version before decided: sha256 to split.
     """
-    thumbs = np.stack(packed.thumbs) if packed.thumbs else np.empty((0, 16, 16), np.uint8)
     alike, hashes = duplicates.pairs(thumbs), duplicates.hashes(thumbs)
     rejects = duplicates.conflicts(packed.photos, alike, packed.conflicts)
     rejects += duplicates.copies(packed.photos, alike, old.keys(), {reject.name for reject in rejects})

@@ -17,7 +17,6 @@ from catsdogs import images, key
 MIN_SIDE = 32
 MAX_BYTES = 32 * 2**20  # above any photograph of MAX_PIXELS; so a film called .jpg is never read into memory
 SUFFIXES = (".jpg", ".jpeg", ".png")
-THUMB = 16
 BAD_NAME = "not Cat/NAME or Dog/NAME ending in .jpg, .jpeg or .png"
 BAD_CHARACTERS = "a name with a backslash or control character; bytes that are not UTF-8 are shown as \\xNN"
 
@@ -48,11 +47,10 @@ class Reject:
 
 @dataclass(frozen=True)
 class Seen:
-    """A photograph with its decoded square, uint8 (3, S, S), and its gray thumbnail, uint8 (16, 16)."""
+    """A photograph with its decoded square, uint8 (3, S, S)."""
 
     photo: Photo
     pixels: Array
-    thumb: Array
 
 
 def refused(name: str, size: int) -> Reject | None:
@@ -89,7 +87,7 @@ def check(name: str, data: bytes, size: int) -> Seen | Reject:
         width, height = height, width
     label = key.CLASSES[key.CLASS_FOLDERS.index(PurePosixPath(name).parts[0])]
     photo = Photo(name, label, hashlib.sha256(data).hexdigest(), len(data), width, height)
-    return Seen(photo, pixels, thumbnail(pixels))
+    return Seen(photo, pixels)
 
 
 def _lies_on_its_side(image: Image.Image) -> bool:
@@ -100,9 +98,3 @@ def _lies_on_its_side(image: Image.Image) -> bool:
         return bool(image.getexif().get(0x0112, 1) >= 5)
     except Exception:
         return False  # a damaged EXIF block; the decoder ignores it too
-
-
-def thumbnail(pixels: Array) -> Array:
-    """Gray, uint8 (16, 16), by averaging, of a decoded square, uint8 (3, S, S) with S >= 16."""
-    gray = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).convert("L")
-    return np.asarray(gray.resize((THUMB, THUMB), Image.Resampling.BOX))
