@@ -94,7 +94,9 @@ def _rgb(image: Image.Image) -> torch.Tensor:
         white = Image.new("RGB", image.size, (255, 255, 255))
         white.paste(image, mask=image.getchannel("A"))
         image = white
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _resize(pixels: torch.Tensor, size: int) -> torch.Tensor:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from catsdogs import key
-from catsdogs.pipeline import ingest, preprocess, raw
+from catsdogs.pipeline import ingest, preprocess, previous, raw
 from catsdogs.pipeline.workspace import write_parameters
 from demo.drawings import draw
 
@@ -44,7 +46,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.delenv(name, raising=False)
         draw(raw.DEFAULT_FOLDER, DRAWINGS)
         write_parameters(key.checked_parameters(PARAMETERS))
-        raw.write_manifest(raw.list_photos())
+        previous.write(raw.write_manifest(raw.list_photos()))
         ingest.run()
         preprocess.run()
     return folder
@@ -72,3 +74,21 @@ def picture(width: int = 64, height: int = 48, kind: str = "JPEG", mode: str = "
     file = io.BytesIO()
     image.convert(mode).save(file, kind)
     return file.getvalue()
+
+
+def scene(seed: int, width: int = 96, height: int = 72) -> Image.Image:
+    """Soft blots of colour that look like no other seed's."""
+    blots = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
+    return Image.fromarray(blots).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    """The bytes of a picture as a file."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def listed(photos: Mapping[str, bytes]) -> list[list[Any]]:
+    """Photographs as the raw manifest lists them: name, size and checksum."""
+    return [[name, len(data), raw.crc32c(data)] for name, data in sorted(photos.items())]

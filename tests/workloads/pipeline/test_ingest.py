@@ -1,169 +1,105 @@
-"""What becomes of raw photographs: accepted once, set aside with a reason, and always in the same split."""
+"""What becomes of raw photographs: accepted once, set aside with a reason, written whole and in the same order."""
 
 from __future__ import annotations
 
-import hashlib
+import os
 import tarfile
-import zlib
-from collections import Counter
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
+import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 from catsdogs import images, key
 from catsdogs.errors import Exit, StageError
-from catsdogs.pipeline import ingest, raw
-from catsdogs.pipeline.ingest import Photo, Reject
+from catsdogs.pipeline import ingest, photos, previous, raw, shards
+from catsdogs.pipeline.decoded import Kept
+from catsdogs.pipeline.ingest import Packed
+from catsdogs.pipeline.photos import Reject
 from catsdogs.pipeline.progress import Progress
-from catsdogs.pipeline.workspace import INGESTED, read_json
+from catsdogs.pipeline.workspace import INGESTED, SPLITS, read_json
 from demo.drawings import draw
-from tests.workloads.pipeline.conftest import DRAWINGS, picture
+from tests.workloads.pipeline.conftest import DRAWINGS, encoded, listed, picture, scene
 
 
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def pack(photos: dict[str, bytes]) -> Packed:
+    """Pack into data/ingested of the current folder."""
+    INGESTED.mkdir(parents=True, exist_ok=True)
+    with Kept(32) as kept:
+        return ingest.pack(listed(photos), photos.__getitem__, 32, kept, Progress("ingest"))
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    """A PNG whose header promises a picture of this size; nobody needs its pixels to refuse it."""
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
-    chunk = b"IHDR" + header
-    data = len(header).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
-    body = b"IDAT" + zlib.compress(b"")
-    pixels = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-    return b"\x89PNG\r\n\x1a\n" + data + pixels
+def list_and_ingest() -> str:
+    """The stages raw and ingest; returns the raw hash."""
+    digest = raw.write_manifest(raw.list_photos())
+    previous.write(digest)
+    ingest.run()
+    return digest
 
 
-def pack(photos: dict[str, bytes], folder: Path) -> tuple[list[Photo], list[Reject]]:
-    folder.mkdir(exist_ok=True)
-    return ingest.pack(sorted(photos), photos.__getitem__, folder, Progress("ingest", folder / "progress.json"))
+@pytest.mark.parametrize("again", ["Cat/2.jpg", "Cat/more/1.jpg"])
+def test_the_second_of_two_equal_photographs_is_a_duplicate(again: str, empty: Path) -> None:
+    packed = pack({"Cat/1.jpg": picture(), again: picture()})
+
+    assert [photo.name for photo in packed.photos] == ["Cat/1.jpg"]
+    assert packed.rejects == [Reject(again, "Duplicate", "same bytes as Cat/1.jpg")]
 
 
-def test_a_good_photograph_is_accepted_whole() -> None:
-    data = picture(64, 48)
+def test_shards_hold_the_accepted_bytes_and_no_time_or_owner(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2500)
+    given = {f"Cat/{seed}.jpg": encoded(scene(seed)) for seed in range(6)}
+    packed = pack({**given, "Cat/z.jpg": b"text"})
+    first = {file.name: file.read_bytes() for file in INGESTED.glob("*.tar")}
+    os.utime(INGESTED / "shard-00000.tar", (0, 0))
+    pack({**given, "Cat/z.jpg": b"text"})
 
-    assert ingest.check("Dog/a.JPG", data) == Photo(
-        "Dog/a.JPG", "dog", ingest.split_of(sha256(data)), sha256(data), len(data), 64, 48
-    )
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_gray_and_colour_of_both_formats_are_accepted(kind: str, mode: str) -> None:
-    assert isinstance(ingest.check("Cat/a.png", picture(kind=kind, mode=mode)), Photo)
-
-
-NOT_NAMED = "not Cat/NAME or Dog/NAME ending in .jpg, .jpeg or .png"
+    assert len(first) > 1
+    assert {file.name: file.read_bytes() for file in INGESTED.glob("*.tar")} == first
+    assert dict(shards.read(INGESTED, sorted(first))) == given
+    for name, (shard, _, _) in packed.shards.place.items():
+        assert name in dict(shards.read(INGESTED, [shard]))
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "expected"),
-    [
-        ("Bird/1.jpg", picture(), Reject("Bird/1.jpg", "BadName", NOT_NAMED)),
-        ("cat/1.jpg", picture(), Reject("cat/1.jpg", "BadName", NOT_NAMED)),
-        ("Cat/Thumbs.db", b"x", Reject("Cat/Thumbs.db", "BadName", NOT_NAMED)),
-        ("Cat/1.jpg", b"", Reject("Cat/1.jpg", "NotAPicture", "0 bytes that are neither JPEG nor PNG")),
-        ("Cat/1.jpg", b"text", Reject("Cat/1.jpg", "NotAPicture", "4 bytes that are neither JPEG nor PNG")),
-        (
-            "Cat/1.jpg",
-            picture(kind="GIF"),
-            Reject("Cat/1.jpg", "NotAPicture", f"{len(picture(kind='GIF'))} bytes that are neither JPEG nor PNG"),
-        ),
-        (
-            "Cat/1.jpg",
-            picture(31, 80),
-            Reject("Cat/1.jpg", "TooSmall", "31 x 80 px, at least 32 x 32 are needed"),
-        ),
-        (
-            "Cat/1.png",
-            png_of_size(5001, 5000),
-            Reject("Cat/1.png", "TooLarge", "5001 x 5000 px, at most 25000000 are read"),
-        ),
-        (
-            "Cat/1.png",
-            png_of_size(30000, 30000),
-            Reject("Cat/1.png", "TooLarge", "30000 x 30000 px, at most 25000000 are read"),
-        ),
-    ],
-    ids=["folder", "case", "suffix", "empty", "text", "gif", "small", "large", "bomb"],
-)
-def test_what_cannot_be_used_is_set_aside_with_its_reason(name: str, data: bytes, expected: Reject) -> None:
-    assert ingest.check(name, data) == expected
+def test_dropping_from_a_shard_keeps_the_others_as_they_were(empty: Path) -> None:
+    given = {f"Cat/{seed}.jpg": encoded(scene(seed)) for seed in range(3)}
+    pack(given).shards.drop(["Cat/1.jpg", "never there"])
 
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_cut_off_file_is_corrupt(kind: str) -> None:
-    data = picture(200, 200, kind=kind)
-    found = ingest.check("Cat/1.jpg", data[: len(data) // 2])
-
-    assert (type(found), getattr(found, "reason", "")) == (Reject, "Corrupt")
-
-
-def test_the_smallest_side_is_still_accepted() -> None:
-    assert isinstance(ingest.check("Cat/1.jpg", picture(32, 32)), Photo)
-
-
-def test_ingest_refuses_the_sizes_that_the_decoder_refuses() -> None:
-    assert ingest.MAX_PIXELS == images.MAX_PIXELS
-
-
-def test_the_second_of_two_equal_photographs_is_a_duplicate(tmp_path: Path) -> None:
-    photos, rejects = pack({"Cat/1.jpg": picture(), "Cat/2.jpg": picture(), "Dog/1.jpg": picture()}, tmp_path / "a")
-
-    assert [photo.name for photo in photos] == ["Cat/1.jpg"]
-    assert rejects == [
-        Reject("Cat/2.jpg", "Duplicate", "same bytes as Cat/1.jpg"),
-        Reject("Dog/1.jpg", "Duplicate", "same bytes as Cat/1.jpg"),
-    ]
-
-
-def test_shards_hold_the_accepted_bytes_and_no_time_or_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "SHARD_BYTES", 2500)
-    given = {f"Cat/{shade}.jpg": picture(shade=shade) for shade in range(6)}
-    photos, _ = pack({**given, "Cat/z.jpg": b"text"}, tmp_path / "a")
-    pack({**given, "Cat/z.jpg": b"text"}, tmp_path / "b")
-    shards = sorted((tmp_path / "a").glob("*.tar"))
-
-    assert len(shards) > 1
-    assert [file.read_bytes() for file in shards] == [(tmp_path / "b" / file.name).read_bytes() for file in shards]
-    found = {}
-    for photo in photos:
-        with tarfile.open(tmp_path / "a" / photo.shard) as tar:
-            content = tar.extractfile(photo.name)
-            assert content is not None
-            found[photo.name] = content.read()
-    assert found == given
+    assert dict(shards.read(INGESTED, ["shard-00000.tar"])) == {
+        name: given[name] for name in ("Cat/0.jpg", "Cat/2.jpg")
+    }
+    pack(given).shards.drop(["Cat/2.jpg", "Cat/0.jpg", "Cat/1.jpg"])
+    assert list(INGESTED.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", [f"Cat/{'n' * 200}.jpg", f"Dog/{'d/' * 200}1.jpg", "Cat/Müller-猫.jpg"])
-def test_long_and_foreign_names_are_kept(name: str, tmp_path: Path) -> None:
-    photos, rejects = pack({name: picture()}, tmp_path / "a")
-    with tarfile.open(tmp_path / "a" / photos[0].shard) as tar:
-        assert (tar.getnames(), rejects) == ([name], [])
+def test_long_and_foreign_names_are_kept(name: str, empty: Path) -> None:
+    packed = pack({name: picture()})
+    with tarfile.open(INGESTED / "shard-00000.tar") as tar:
+        assert (tar.getnames(), packed.rejects) == ([name], [])
 
 
-def test_split_depends_on_the_bytes_alone_and_has_its_shares() -> None:
-    hashes = [sha256(str(number).encode()) for number in range(10_000)]
-    shares = Counter(ingest.split_of(value) for value in hashes)
+def test_the_same_bytes_in_both_classes_are_in_none(empty: Path) -> None:
+    packed = pack({"Cat/1.jpg": picture(), "Cat/2.jpg": encoded(scene(2)), "Dog/1.jpg": picture()})
+    manifest, _ = ingest.decide(packed, np.empty((2, 16, 16), np.uint8), {})
+    packed.shards.drop([reject["name"] for reject in manifest["rejected"]])
 
-    # Four standard errors of 1,500 of 10,000 are 143.
-    assert (abs(shares["val"] - 1500) < 143, abs(shares["test"] - 1500) < 143, sum(shares.values())) == (
-        True,
-        True,
-        10_000,
-    )
-    edges = ["00000000", "b3333332", "b3333334", "d9999998", "d999999a", "ffffffff"]
-    assert [ingest.split_of(edge) for edge in edges] == ["train", "train", "val", "val", "test", "test"]
-
-
-def test_newcomers_and_new_names_never_move_an_old_photograph(tmp_path: Path) -> None:
-    old = {f"Cat/{shade}.jpg": picture(shade=shade) for shade in range(20)}
-    new = {f"Cat/again-{name[4:]}": data for name, data in old.items()}
-    before, _ = pack(old, tmp_path / "a")
-    after, _ = pack({**new, **{f"Cat/{n}.jpg": picture(shade=n) for n in range(20, 40)}}, tmp_path / "b")
-    splits = {photo.sha256: photo.split for photo in after}
-
-    assert {photo.sha256: photo.split for photo in before}.items() <= splits.items()
+    assert manifest["rejected"] == [
+        {
+            "name": "Cat/1.jpg",
+            "reason": "ConflictingLabels",
+            "detail": "same bytes as Dog/1.jpg, which is in the other class",
+        },
+        {
+            "name": "Dog/1.jpg",
+            "reason": "ConflictingLabels",
+            "detail": "same bytes as Cat/1.jpg, which is in the other class",
+        },
+    ]
+    assert [photo["name"] for photo in manifest["photos"]] == ["Cat/2.jpg"]
+    assert list(dict(shards.read(INGESTED, ["shard-00000.tar"]))) == ["Cat/2.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -173,46 +109,165 @@ def test_newcomers_and_new_names_never_move_an_old_photograph(tmp_path: Path) ->
         ("Dog", "the raw folder holds no usable dog photograph", "put photographs into Dog/"),
     ],
 )
-def test_a_missing_class_ends_as_data_error(folder: str, message: str, hint: str, empty: Path) -> None:
-    draw(raw.DEFAULT_FOLDER, 40)
+@pytest.mark.parametrize("there", [True, False], ids=["empty folder", "no folder"])
+def test_a_missing_class_ends_as_data_error(there: bool, folder: str, message: str, hint: str, empty: Path) -> None:
+    draw(raw.DEFAULT_FOLDER, 8)
     for file in (raw.DEFAULT_FOLDER / folder).iterdir():
         file.unlink()
-    raw.write_manifest(raw.list_photos())
+    if not there:
+        (raw.DEFAULT_FOLDER / folder).rmdir()
     with pytest.raises(StageError) as caught:
-        ingest.run()
+        list_and_ingest()
 
     assert (caught.value.code, caught.value.message, caught.value.hint) == (Exit.DATA_ERROR, message, hint)
 
 
-def test_too_few_photographs_name_the_empty_split() -> None:
-    photos = [Photo("Cat/1.jpg", "cat", "train", "a", 1, 40, 40), Photo("Dog/1.jpg", "dog", "train", "b", 1, 40, 40)]
-    with pytest.raises(StageError) as caught:
-        ingest.check_enough(photos, [Reject("Dog/2.jpg", "TooSmall", "")])
+def put(photos: dict[str, bytes]) -> None:
+    for name, data in photos.items():
+        (raw.DEFAULT_FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw.DEFAULT_FOLDER / name).write_bytes(data)
 
-    assert caught.value.message == (
-        "too few photographs: of 2 none is a cat in the val split (1 set aside, the first: Dog/2.jpg: TooSmall)"
+
+@pytest.mark.parametrize(
+    ("photos", "message"),
+    [
+        ({"Cat/1.jpg": picture()}, "the raw folder holds no usable dog photograph"),
+        (
+            {f"{folder}/{n}.jpg": picture() for folder in key.CLASS_FOLDERS for n in range(9)},
+            "the raw folder holds no usable cat photograph (18 set aside, the first: Cat/0.jpg: ConflictingLabels)",
+        ),
+        (
+            {
+                f"{folder}/{n}.jpg": encoded(scene(seed))
+                for n in range(9)
+                for seed, folder in enumerate(key.CLASS_FOLDERS)
+            },
+            "too few photographs: of 2 none is a cat in the val split (16 set aside, the first: Cat/1.jpg: Duplicate)",
+        ),
+        (
+            {f"{folder}/{n}.jpg": b"" for folder in key.CLASS_FOLDERS for n in range(9)},
+            "the raw folder holds no usable cat photograph (18 set aside, the first: Cat/0.jpg: NotAPicture)",
+        ),
+    ],
+    ids=["one photograph", "one photograph everywhere", "one photograph a class", "empty files"],
+)
+def test_what_no_model_can_learn_from_ends_as_data_error(photos: dict[str, bytes], message: str, empty: Path) -> None:
+    put(photos)
+    with pytest.raises(StageError) as caught:
+        list_and_ingest()
+
+    assert (caught.value.code, caught.value.message) == (Exit.DATA_ERROR, message)
+
+
+def test_the_smallest_set_has_one_of_each_class_in_each_split(empty: Path) -> None:
+    draw(raw.DEFAULT_FOLDER, 6)
+    list_and_ingest()
+    photos = read_json(INGESTED / "manifest.json")["photos"]
+
+    assert sorted((photo["split"], photo["label"]) for photo in photos) == sorted(
+        (split, label) for split in SPLITS for label in key.CLASSES
     )
 
 
 def test_the_stage_keeps_every_drawing_and_names_every_reject(workspace: Path) -> None:
-    (raw.DEFAULT_FOLDER / "Cat/zz.jpg").write_bytes(b"broken")
-    (raw.DEFAULT_FOLDER / "Dog/zz.jpg").write_bytes((raw.DEFAULT_FOLDER / "Dog/0.jpg").read_bytes())
     before = read_json(INGESTED / "manifest.json")
-    digest = raw.write_manifest(raw.list_photos())
-    ingest.run()
+    first = raw.DEFAULT_FOLDER / "Dog/0.jpg"
+    with Image.open(first) as opened:
+        smaller = opened.resize((130, 130))
+    put(
+        {
+            "Cat/zz.jpg": b"broken",
+            "Cat/notes.txt": b"text",
+            "readme.md": b"text",
+            "Dog/zy.jpg": encoded(smaller),
+            "Dog/zz.jpg": first.read_bytes(),
+        }
+    )
+    Path(os.fsdecode(bytes(raw.DEFAULT_FOLDER / "Dog") + b"/\xff.jpg")).write_bytes(picture())
+    digest = list_and_ingest()
     manifest = read_json(INGESTED / "manifest.json")
+    lookalikes = manifest.pop("lookalikes")
+    distance, correlation = lookalikes[0]["distance"], lookalikes[0]["correlation"]
 
     assert manifest == {
         "rawHash": digest,
-        "dataVersion": ingest.data_version(digest),
+        "dataVersion": ingest.data_version(digest, 32, before["dataVersion"]),
+        "inheritedFrom": before["dataVersion"],
         "photos": before["photos"],
+        "groups": before["groups"],
         "rejected": [
+            {"name": "Cat/notes.txt", "reason": "BadName", "detail": photos.BAD_NAME},
             {"name": "Cat/zz.jpg", "reason": "NotAPicture", "detail": "6 bytes that are neither JPEG nor PNG"},
+            {"name": "Dog/\\xff.jpg", "reason": "BadName", "detail": photos.BAD_CHARACTERS},
+            {
+                "name": "Dog/zy.jpg",
+                "reason": "NearDuplicate",
+                "detail": f"same picture as Dog/0.jpg (hash distance {distance} of 63, correlation {correlation:.3f})",
+            },
             {"name": "Dog/zz.jpg", "reason": "Duplicate", "detail": "same bytes as Dog/0.jpg"},
+            {"name": "readme.md", "reason": "BadName", "detail": photos.BAD_NAME},
         ],
     }
     assert len(manifest["photos"]) == DRAWINGS
-    assert manifest["dataVersion"] != before["dataVersion"]
+    assert lookalikes == [{"names": ["Dog/0.jpg", "Dog/zy.jpg"], "distance": ANY, "correlation": ANY}]
+    pictures = np.load(INGESTED / "lookalikes.npy")
+    assert [
+        np.array_equal(picture, seen(name)) for picture, name in zip(pictures[0], lookalikes[0]["names"], strict=True)
+    ] == [
+        True,
+        True,
+    ]
+    assert dict(shards.read(INGESTED, ["shard-00000.tar"])).keys() == {photo["name"] for photo in manifest["photos"]}
+
+
+def seen(name: str) -> Any:
+    return images.decode((raw.DEFAULT_FOLDER / name).read_bytes(), 32).numpy()
+
+
+def test_new_photographs_and_new_names_never_move_an_old_one(workspace: Path) -> None:
+    before = {photo["sha256"]: photo["split"] for photo in read_json(INGESTED / "manifest.json")["photos"]}
+    gone = raw.DEFAULT_FOLDER / "Cat/7.jpg"
+    data = gone.read_bytes()
+    (raw.DEFAULT_FOLDER / "Dog/5.jpg").rename(raw.DEFAULT_FOLDER / "Dog/renamed.jpg")
+    put({f"Cat/new-{seed}.jpg": encoded(scene(seed)) for seed in range(30)})
+    gone.unlink()
+    list_and_ingest()
+    gone.write_bytes(data)
+    put({f"Cat/newer-{seed}.jpg": encoded(scene(100 + seed)) for seed in range(30)})
+    list_and_ingest()
+    after = {photo["sha256"]: photo["split"] for photo in read_json(INGESTED / "manifest.json")["photos"]}
+
+    assert before.items() <= after.items()
+    assert len(after) == DRAWINGS + 60
+
+
+def test_again_with_the_same_photographs_gives_the_same_files(workspace: Path) -> None:
+    put({"Cat/new.jpg": encoded(scene(1))})
+    list_and_ingest()
+    before = {file.name: file.read_bytes() for file in INGESTED.iterdir()}
+    list_and_ingest()
+
+    assert {file.name: file.read_bytes() for file in INGESTED.iterdir()} == before
+
+
+def test_the_version_of_the_data_is_of_all_that_decides_it() -> None:
+    versions = [
+        ingest.data_version("a", 32, None),
+        ingest.data_version("b", 32, None),
+        ingest.data_version("a", 64, None),
+        ingest.data_version("a", 32, "0123456789ab"),
+    ]
+
+    assert len({*versions, ingest.data_version("a", 32, None)}) == len(versions)
+
+
+def test_dvc_runs_ingest_again_for_all_that_decides_the_version() -> None:
+    stage = yaml.safe_load((Path(__file__).parents[3] / "dvc.yaml").read_text())["stages"]["ingest"]
+
+    assert sorted(stage["deps"]) == sorted(
+        ["data/previous.json", "data/raw-manifest.json", *(f"workloads/catsdogs/{name}.py" for name in ingest.CODE)]
+    )
+    assert stage["params"] == ["imageSize"]
 
 
 @pytest.mark.parametrize("change", ["other bytes", "gone"])
@@ -235,9 +290,11 @@ def test_raw_manifest_of_a_folder_has_sizes_and_checksums_as_cloud_storage_gives
         (empty / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (empty / "photos" / name).write_bytes(data)
     (empty / "photos" / "Birds").mkdir()
+    (empty / "photos" / "3.jpg").write_bytes(b"a")
 
     # CRC-32C of "123456789" is e3069283 (RFC 3720 B.4 uses the same polynomial; this is its check value).
     assert raw.list_folder(empty / "photos") == [
+        key.RawPhoto("3.jpg", 1, "wdBDMA=="),
         key.RawPhoto("Cat/1.jpg", 9, "4waSgw=="),
         key.RawPhoto("Cat/more/2.jpg", 0, "AAAAAA=="),
         key.RawPhoto("Dog/1.jpg", 1, "wdBDMA=="),
@@ -256,3 +313,24 @@ def test_no_photographs_end_as_data_error(made: bool, message: str, empty: Path)
         raw.list_photos()
 
     assert (caught.value.code, caught.value.message) == (Exit.DATA_ERROR, message)
+
+
+def test_a_folder_without_cats_and_dogs_is_not_read(empty: Path) -> None:
+    put({"other/1.jpg": b"a"})
+    (empty / "data/raw/dangling").symlink_to("nowhere")
+    with pytest.raises(StageError) as caught:
+        raw.list_photos()
+
+    assert (caught.value.code, caught.value.message) == (Exit.DATA_ERROR, "data/raw/ holds no photographs")
+
+
+def test_a_file_that_cannot_be_read_is_named(empty: Path) -> None:
+    put({"Cat/1.jpg": b"a"})
+    (empty / "data/raw/Cat/2.jpg").symlink_to("nowhere")
+    with pytest.raises(StageError) as caught:
+        raw.list_photos()
+
+    assert (caught.value.code, caught.value.message) == (
+        Exit.DATA_ERROR,
+        "raw/Cat/2.jpg can't be read: No such file or directory",
+    )

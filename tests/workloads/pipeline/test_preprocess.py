@@ -11,7 +11,7 @@ import torch
 from catsdogs import images, key
 from catsdogs.errors import Exit, StageError
 from catsdogs.model import sha256_of
-from catsdogs.pipeline import preprocess, raw
+from catsdogs.pipeline import decoded, ingest, preprocess, raw
 from catsdogs.pipeline.workspace import INGESTED, PROCESSED, SPLITS, read_json, write_json
 
 SIZE = 32
@@ -82,6 +82,30 @@ def test_what_cannot_be_decoded_after_all_is_named_and_leaves_no_gap(
     )
 
 
+def test_squares_that_ingest_left_are_used_and_give_the_same_files(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anew = {file.name: file.read_bytes() for file in PROCESSED.iterdir()}
+    ingest.run()
+    assert decoded.PIXELS.exists()
+    monkeypatch.setattr(images, "decode", None)
+    preprocess.run()
+
+    assert {file.name: file.read_bytes() for file in PROCESSED.iterdir()} == anew
+    assert not decoded.PIXELS.exists()
+    assert not decoded.INDEX.exists()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"dataVersion": "another", "size": 32, "names": []}'])
+def test_squares_of_another_version_are_not_used(content: str, workspace: Path) -> None:
+    before = read_json(PROCESSED / "manifest.json")
+    decoded.INDEX.parent.mkdir(exist_ok=True)
+    decoded.INDEX.write_text(content)
+    preprocess.run()
+
+    assert read_json(PROCESSED / "manifest.json") == before
+
+
 def test_an_empty_split_ends_as_data_error(workspace: Path) -> None:
     manifest = read_json(INGESTED / "manifest.json")
     manifest["photos"] = [photo for photo in manifest["photos"] if photo["split"] != "val"]
@@ -89,7 +113,10 @@ def test_an_empty_split_ends_as_data_error(workspace: Path) -> None:
     with pytest.raises(StageError) as caught:
         preprocess.run()
 
-    assert (caught.value.code, caught.value.message) == (Exit.DATA_ERROR, "the val split is empty")
+    assert (caught.value.code, caught.value.message) == (
+        Exit.DATA_ERROR,
+        "no photograph of the val split can be decoded",
+    )
 
 
 def test_a_split_of_which_nothing_can_be_decoded_ends_as_data_error(

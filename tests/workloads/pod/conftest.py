@@ -51,6 +51,9 @@ class Store:
     def read(self, bucket: str, name: str) -> bytes:
         return bytes(self.client.bucket(bucket).blob(name).download_as_bytes())
 
+    def put(self, bucket: str, name: str, data: bytes) -> None:
+        self.client.bucket(bucket).blob(name).upload_from_string(data)
+
     def raw(self, bucket: str) -> list[key.RawPhoto]:
         blobs = self.client.list_blobs(bucket, prefix=key.RAW_PREFIX)
         return [key.RawPhoto(b.name.removeprefix(key.RAW_PREFIX), b.size, b.crc32c) for b in blobs]

@@ -59,10 +59,12 @@ def _leave(stage: str, result: dict[str, Any]) -> None:
 
 def _run(stage: str) -> dict[str, Any]:
     if stage == "raw":
-        from catsdogs.pipeline import raw
+        from catsdogs.pipeline import previous, raw
 
         photos = raw.list_photos()
-        return {"rawHash": raw.write_manifest(photos), "photographs": len(photos)}
+        digest = raw.write_manifest(photos)
+        previous.write(digest)
+        return {"rawHash": digest, "photographs": len(photos)}
     importlib.import_module(f"catsdogs.pipeline.{stage}").run()
     return summaries.of(stage, Path())
 

@@ -107,6 +107,21 @@ def check(bucket: Any) -> None:
         list(bucket.client.list_blobs(bucket, prefix=key.DVC_PREFIX, max_results=1, timeout=TIMEOUT, retry=retry()))
 
 
+def list_newest_first(bucket: Any, prefix: str, ending: str, before: str) -> list[str]:
+    """Names below `prefix` that end with `ending` and sort before the name `before`, the newest first."""
+    with explained(f"gs://{bucket.name}"):
+        blobs = bucket.client.list_blobs(
+            bucket,
+            prefix=prefix,
+            end_offset=before,
+            fields="items(name,timeCreated),nextPageToken",
+            timeout=TIMEOUT,
+            retry=retry(),
+        )
+        found = [(blob.time_created, blob.name) for blob in blobs if blob.name.endswith(ending)]
+    return [name for _, name in sorted(found, reverse=True)]
+
+
 def download(bucket: Any, path: str) -> bytes:
     """The bytes of one object, checksum verified. Raises StageError 67 when it is gone."""
     from google.api_core.exceptions import NotFound

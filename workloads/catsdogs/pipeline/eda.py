@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from catsdogs import key
-from catsdogs.pipeline import eda_page, plots
+from catsdogs.pipeline import drift, eda_page
+from catsdogs.pipeline import eda_plots as plots
 from catsdogs.pipeline.progress import Progress
-from catsdogs.pipeline.workspace import EDA, INGESTED, PROCESSED, SPLITS, read_json, write_json
+from catsdogs.pipeline.workspace import EDA, INGESTED, PREVIOUS, PROCESSED, SPLITS, read_json, write_json
 
 SAMPLES = 24  # pictures shown of each class
 SAMPLED = 2000  # train pictures of each class that are measured: enough for three digits
@@ -35,18 +36,23 @@ class Pixels:
 
 
 def run() -> None:
-    """The stage: data/ingested/manifest.json and data/processed to data/eda."""
+    """The stage: data/previous.json, data/ingested and data/processed to data/eda."""
     progress = Progress("eda")
     EDA.mkdir(parents=True, exist_ok=True)
     ingested, processed = read_json(INGESTED / "manifest.json"), read_json(PROCESSED / "manifest.json")
+    previous = read_json(PREVIOUS)
     rejects = [*ingested["rejected"], *processed["rejected"]]
     undecodable = {reject["name"] for reject in processed["rejected"]}
     photos = [photo for photo in ingested["photos"] if photo["name"] not in undecodable]
     pixels = look()
     progress.report(1, 3, at_once=True)
     summary = summarise(photos, rejects, pixels)
-    summary["dataVersion"] = ingested["dataVersion"]
+    summary |= {name: ingested[name] for name in ("dataVersion", "rawHash", "inheritedFrom")}
+    summary["groups"] = {"count": len(ingested["groups"]), "photographs": sum(map(len, ingested["groups"]))}
+    newcomers = sum(photo["sha256"] not in previous["photos"] for photo in photos)
+    summary["drift"] = drift.compare(previous["summary"], summary, newcomers)
     captions = draw(summary, photos, pixels)
+    captions |= draw_pairs(ingested, processed) | draw_drift(previous["summary"], summary)
     progress.report(2, 3, at_once=True)
     (EDA / "report.html").write_text(eda_page.page(summary, rejects, captions), encoding="utf-8")
     write_json(EDA / "summary.json", summary)
@@ -68,7 +74,7 @@ def _look(stored: Array, measured: Array, shown: Array) -> Pixels:
         part = stored[measured[begin : begin + CHUNK]].astype(np.float32) / 255
         means.append(part.mean(axis=(2, 3), dtype=np.float64))
         squares.append((part * part).mean(axis=(2, 3), dtype=np.float64))
-    return Pixels(np.concatenate(means), np.concatenate(squares), [np.moveaxis(stored[row], 0, -1) for row in shown])
+    return Pixels(np.concatenate(means), np.concatenate(squares), [_upright(stored[row]) for row in shown])
 
 
 def evenly(rows: Array, count: int) -> Array:
@@ -94,6 +100,7 @@ def summarise(
         },
         **sizes(photos),
         **colours([pixels[label] for label in key.CLASSES]),
+        "spreads": spreads(photos, pixels),
         "classes": {
             label: {"photographs": len(chosen), **sizes(chosen), **colours([pixels[label]])}
             for label, chosen in of_class.items()
@@ -125,6 +132,20 @@ def colours(measured: Sequence[Pixels]) -> dict[str, Any]:
     }
 
 
+def spreads(photos: Sequence[dict[str, Any]], pixels: dict[str, Pixels]) -> dict[str, Any]:
+    """How each measure is spread over the photographs, for the next version to compare itself with."""
+    means = np.concatenate([content.means for content in pixels.values()])
+    measures = {
+        "width, px": [photo["width"] for photo in photos],
+        "height, px": [photo["height"] for photo in photos],
+        "width / height": [photo["width"] / photo["height"] for photo in photos],
+        "kilobytes": [photo["bytes"] / 1000 for photo in photos],
+        "brightness": means.mean(axis=1),
+        **dict(zip(("red", "green", "blue"), means.T, strict=True)),
+    }
+    return {name: drift.spread(values) for name, values in measures.items()}
+
+
 def draw(summary: dict[str, Any], photos: Sequence[dict[str, Any]], pixels: dict[str, Pixels]) -> dict[str, str]:
     """Write the PNGs; returns file name to caption in the order of the page."""
     sides = {
@@ -146,3 +167,51 @@ def draw(summary: dict[str, Any], photos: Sequence[dict[str, Any]], pixels: dict
         "brightness.png": "Brightness in the train split: outlines that are apart would be a shortcut",
         **{f"samples-{label}.png": f"{label.capitalize()}s as the network sees them" for label in key.CLASSES},
     }
+
+
+def draw_pairs(ingested: dict[str, Any], processed: dict[str, Any]) -> dict[str, str]:
+    """The sheets of pairs, where there are any: copies that were set aside, and look-alikes of the train split."""
+    train = {name: row for row, name in enumerate(processed["splits"]["train"]["names"])}
+    hidden = {name for split in ("val", "test") for name in processed["splits"][split]["names"]}
+    kept = np.load(INGESTED / "lookalikes.npy", mmap_mode="r")
+    copies = [
+        (_upright(pair[0]), _upright(pair[1]))
+        for pair, told in zip(kept, ingested["lookalikes"], strict=True)
+        if hidden.isdisjoint(told["names"])
+    ]
+    stored = np.load(PROCESSED / "train.npy", mmap_mode="r")
+    alike = [
+        (_upright(stored[train[group[0]]]), _upright(stored[train[group[1]]]))
+        for group in ingested["groups"]
+        if train.keys() >= set(group[:2])
+    ]
+    captions = {}
+    for name, pairs, caption in (
+        (
+            "copies.png",
+            copies,
+            "The same picture twice: one of the two was set aside, or both where the classes differ",
+        ),
+        ("look-alikes.png", alike, "Alike, maybe by chance: both stay, and share the train split"),
+    ):
+        if pairs:
+            plots.pair_sheet(EDA / name, pairs[:SAMPLES])
+            captions[name] = caption
+    return captions
+
+
+def _upright(square: Array) -> Array:
+    """Channels last, as pictures are drawn."""
+    return np.moveaxis(square, 0, -1)
+
+
+def draw_drift(previous: dict[str, Any] | None, summary: dict[str, Any]) -> dict[str, str]:
+    """The plot of what is spread how, before and now, where there is a version before."""
+    if previous is None or summary["drift"] is None:
+        return {}
+    both = {
+        name: (previous["spreads"][name]["quantiles"], summary["spreads"][name]["quantiles"])
+        for name in summary["drift"]["measures"]
+    }
+    plots.drift(EDA / "drift.png", both)
+    return {"drift.png": "Share of photographs below each value: where the lines part, the data has moved"}

@@ -10,6 +10,20 @@ from typing import Any
 
 from catsdogs.pipeline.workspace import EDA
 
+# By the name of a PNG: where on the page it stands; all others are plots.
+PLACES = {
+    "samples-cat": "samples",
+    "samples-dog": "samples",
+    "copies": "pairs",
+    "look-alikes": "pairs",
+    "drift": "drift",
+}
+ALIKE = {
+    "Duplicate": "the same bytes again, set aside",
+    "NearDuplicate": "the same picture again, set aside",
+    "ConflictingLabels": "in both classes, all set aside",
+    "BridgesSplits": "between two splits, set aside",
+}
 LISTED = 200  # rejects named on the page; all are in the manifest
 ROWS = {
     "photographs": "Photographs",
@@ -24,28 +38,73 @@ ROWS = {
 
 def page(summary: Mapping[str, Any], rejects: Sequence[Mapping[str, str]], captions: Mapping[str, str]) -> str:
     """The page from summary.json, the rejects, and the captions of the PNGs in data/eda by file name."""
-    wide = {name: text for name, text in captions.items() if name.startswith("samples")}
-    narrow = {name: text for name, text in captions.items() if name not in wide}
+    places: dict[str, dict[str, str]] = {place: {} for place in ("samples", "pairs", "drift", "plots")}
+    for name, text in captions.items():
+        places[PLACES.get(name.partition(".")[0], "plots")][name] = text
+    before = summary["inheritedFrom"]
     return PAGE.format(
         version=escape(summary["dataVersion"]),
+        before=f", after <code>{escape(before)}</code>" if before else ", the first version",
         cards="".join(f"<div><b>{escape(fact)}</b><span>{name}</span></div>" for name, fact in _cards(summary)),
-        samples=_figures(wide),
-        plots=_figures(narrow),
+        samples=_figures(places["samples"]),
+        plots=_figures(places["plots"]),
+        splits=_splits(summary["splits"]),
         classes=_classes(summary["classes"]),
+        pairs=_alike(summary) + _figures(places["pairs"]),
+        drift=_drift(summary["drift"]) + _figures(places["drift"]),
         rejects=_rejects(summary["rejectedByReason"], rejects),
     )
 
 
 def _cards(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     share = summary["classes"]["cat"]["photographs"] / summary["photographs"]
-    splits = " / ".join(f"{sum(content.values()):,}" for content in summary["splits"].values())
-    return [
+    cards = [
         ("photographs", f"{summary['photographs']:,}"),
         ("megabytes", f"{summary['bytes'] / 1e6:,.0f}"),
-        ("set aside", f"{summary['rejected']:,}"),
         ("cats", f"{share:.1%}"),
-        (" / ".join(summary["splits"]), splits),
+        ("set aside", f"{summary['rejected']:,}"),
     ]
+    if summary["drift"]:
+        return [*cards, ("newcomers", f"{summary['drift']['newcomers']:,}")]
+    return [*cards, ("px, median size", f"{summary['medianWidth']} x {summary['medianHeight']}")]
+
+
+def _splits(splits: Mapping[str, Mapping[str, int]]) -> str:
+    total = sum(sum(content.values()) for content in splits.values())
+    rows = "".join(
+        f"<tr><th>{split}<td>{(size := sum(content.values())):,}<td>{size / total:.1%}"
+        + "".join(f"<td>{count:,} ({count / max(size, 1):.1%})" for count in content.values())
+        for split, content in splits.items()
+    )
+    head = "".join(f"<th>{escape(label)}s" for label in next(iter(splits.values())))
+    return f"<table><tr><th>Split<th>Photographs<th>Share{head}{rows}</table>"
+
+
+def _alike(summary: Mapping[str, Any]) -> str:
+    counts = summary["rejectedByReason"]
+    told = [(f"{counts.get(reason, 0):,}", text) for reason, text in ALIKE.items()]
+    told.append((f"{summary['groups']['photographs']:,}", f"alike, in {summary['groups']['count']:,} groups"))
+    return "<ul>" + "".join(f"<li><b>{count}</b> {text}" for count, text in told) + "</ul>"
+
+
+def _drift(drift: Mapping[str, Any] | None) -> str:
+    if drift is None:
+        return "<p>Nothing to compare with: this is the first version.</p>"
+    rows = "".join(
+        f"<tr{' class=shifted' if measure['shifted'] else ''}><th>{escape(name)}<td>{measure['before']:,.4g}"
+        f"<td>{measure['now']:,.4g}<td>{measure['ks']:.3f}<td>{measure['meanDifference']:+.2f}"
+        f"<td>{'shifted' if measure['shifted'] else 'as before'}"
+        for name, measure in drift["measures"].items()
+    )
+    cats = drift["cats"]
+    return (
+        f"<p>Against <code>{escape(drift['against'])}</code>: <b>{drift['newcomers']:,}</b> newcomers, "
+        f"<b>{drift['left']:,}</b> no longer there, cats {cats['before']:.1%} before and {cats['now']:.1%} now.</p>"
+        f"<table><tr><th>Measure<th>Median before<th>Median now<th>KS distance<th>Mean difference, d<th>{rows}</table>"
+        "<p class=note>Shifted: a Kolmogorov-Smirnov distance above 0.05 and above chance at the level of 1 %. "
+        "d: difference of the means in standard deviations (Cohen); 0.2 is small, 0.8 large. "
+        "Light and colour are of the train split.</p>"
+    )
 
 
 def _figures(captions: Mapping[str, str]) -> str:
@@ -98,11 +157,15 @@ figure{{margin:0 0 .75rem}}figcaption{{margin-bottom:.35rem}}img{{max-width:100%
 table{{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}}
 td,th{{text-align:left;font-weight:400;padding:.3rem 1.5rem .3rem 0;border-bottom:1px solid #e5e7eb}}
 th{{color:#4b5563}}ul{{list-style:none;padding:0;display:flex;gap:1.5rem;flex-wrap:wrap;margin:0 0 .75rem}}
-summary{{cursor:pointer;margin-bottom:.5rem}}</style>
-<h1>Cats and dogs: the data</h1><p class="lead">Data version <code>{version}</code></p>
+summary{{cursor:pointer;margin-bottom:.5rem}}.note{{color:#4b5563;font-size:.9rem}}
+.shifted td:last-child{{color:#b45309;font-weight:600}}li b{{font-size:1.1rem}}</style>
+<h1>Cats and dogs: the data</h1><p class="lead">Data version <code>{version}</code>{before}</p>
 <div class="cards">{cards}</div>
 <h2>Samples of the train split</h2>{samples}
 <h2>Counts, sizes, light</h2><div class="plots">{plots}</div>
-<h2>The classes beside each other</h2>{classes}
+<div class="plots"><section><h2>Splits</h2>{splits}</section>
+<section><h2>The classes beside each other</h2>{classes}</section></div>
+<h2>Copies and look-alikes</h2>{pairs}
+<h2>Drift</h2>{drift}
 <h2>Set aside</h2>{rejects}</html>
 """

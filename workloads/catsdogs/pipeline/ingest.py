@@ -1,167 +1,181 @@
 """Ingest: raw photographs to checked, deduplicated tar shards with a split, and a manifest that names every reject.
-It must not resize or decode for training, and must never drop a photograph without saying so."""
+It must not resize for training, and must never drop a photograph without saying so."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
-import tarfile
+import shutil
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from catsdogs import key
 from catsdogs.errors import data_error
-from catsdogs.pipeline import raw
+from catsdogs.pipeline import duplicates, raw, splits
+from catsdogs.pipeline.decoded import Kept, Squares
+from catsdogs.pipeline.duplicates import Pair
+from catsdogs.pipeline.photos import Photo, Reject, Seen, check, refused
 from catsdogs.pipeline.progress import Progress
-from catsdogs.pipeline.workspace import INGESTED, RAW_MANIFEST, SPLITS, read_json, read_parameters, write_json
+from catsdogs.pipeline.shards import Shards
+from catsdogs.pipeline.workspace import INGESTED, PREVIOUS, RAW_MANIFEST, SPLITS, read_json, read_parameters, write_json
 
-# Shares of train, val and test; a photograph's own hash decides, so newcomers never move an old one.
-SHARES = (0.70, 0.15, 0.15)
-SHARD_BYTES = 48 * 2**20
-MIN_SIDE = 32
-MAX_PIXELS = {"JPEG": 50_000_000, "PNG": 25_000_000}  # as images.py, which would cost an import of torch here
-SUFFIXES = (".jpg", ".jpeg", ".png")
-WINDOW = 64
-
-
-@dataclass(frozen=True)
-class Photo:
-    """An accepted photograph: `sha256` of its bytes, width and height in pixels, `shard` that holds it."""
-
-    name: str
-    label: str
-    split: str
-    sha256: str
-    bytes: int
-    width: int
-    height: int
-    shard: str = ""
+# What decides how a version of the data comes out, beside the photographs: named in dvc.yaml too.
+CODE = (
+    "images",
+    *(f"pipeline/{name}" for name in ("duplicates", "ingest", "photos", "preprocess", "shards", "splits")),
+)
+READERS = 16  # photographs asked for at once: a bucket answers each after tens of milliseconds
+WINDOW = 32  # photographs read ahead, so that memory stays flat
+PAIRS_SHOWN = 24
 
 
-@dataclass(frozen=True)
-class Reject:
-    """A photograph set aside: BadName, NotAPicture, Corrupt, TooSmall, TooLarge or Duplicate, and the details."""
+@dataclass
+class Packed:
+    """What came of the raw files in order of name: usable photographs, the shards that hold them, and rejects.
 
-    name: str
-    reason: str
-    detail: str
+    `conflicts`: a photograph and the name of one with the same bytes in the other class.
+    """
+
+    shards: Shards
+    photos: list[Photo] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    conflicts: list[tuple[Photo, str]] = field(default_factory=list)
 
 
 def run() -> None:
-    """The stage: data/raw-manifest.json and the raw photographs to data/ingested."""
-    listed = read_json(RAW_MANIFEST)
-    names = [row[0] for row in listed["photos"]]
+    """The stage: data/raw-manifest.json, data/previous.json and the raw photographs to data/ingested."""
+    listed, previous = read_json(RAW_MANIFEST), read_json(PREVIOUS)
+    size = int(read_parameters()["imageSize"])
+    version = data_version(listed["rawHash"], size, previous["inheritedFrom"])
     INGESTED.mkdir(parents=True, exist_ok=True)
-    read = raw.verified(listed["photos"], raw.reader())
-    photos, rejects = pack(names, read, INGESTED, Progress("ingest"))
-    check_enough(photos, rejects)
-    manifest = {
-        "dataVersion": data_version(listed["rawHash"]),
-        "rawHash": listed["rawHash"],
-        "photos": [asdict(photo) for photo in photos],
-        "rejected": [asdict(reject) for reject in rejects],
-    }
-    write_json(INGESTED / "manifest.json", manifest)
+    progress = Progress("ingest")
+    torch.set_num_threads(1)  # one thread per picture, several pictures at once
+    with Kept(size) as kept:
+        packed = pack(listed["photos"], raw.reader(), size, kept, progress)
+        manifest, alike = decide(packed, duplicates.thumbnails(kept.rows().pixels), previous["photos"])
+        check_enough(manifest["photos"], manifest["rejected"])
+        packed.shards.drop([reject["name"] for reject in manifest["rejected"]])
+        manifest["lookalikes"] = keep_pictures(alike, packed.photos, kept.rows())
+        kept.close(version)
+    shutil.copyfile(PREVIOUS, INGESTED / PREVIOUS.name)
+    names = {"dataVersion": version, "rawHash": listed["rawHash"], "inheritedFrom": previous["inheritedFrom"]}
+    write_json(INGESTED / "manifest.json", {**names, **manifest}, indent=None)
 
 
-def data_version(raw_hash: str) -> str:
-    """12 hex digits: raw photographs, what shapes the arrays (imageSize) and the code of ingest and preprocess."""
+def data_version(raw_hash: str, size: int, inherited_from: str | None) -> str:
+    """12 hex digits that name one content: raw photographs, size of the squares, code, and what was inherited."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256(raw_hash.encode())
-    digest.update(json.dumps({"imageSize": read_parameters()["imageSize"]}).encode())
-    for source in ("pipeline/ingest.py", "pipeline/preprocess.py", "images.py"):
-        digest.update((package / source).read_bytes())
+    digest.update(json.dumps({"imageSize": size, "inheritedFrom": inherited_from}).encode())
+    for source in CODE:
+        digest.update((package / f"{source}.py").read_bytes())
     return digest.hexdigest()[: key.VERSION_LENGTH]
 
 
 def pack(
-    names: list[str], read: Callable[[str], bytes], folder: Path, progress: Progress
-) -> tuple[list[Photo], list[Reject]]:
-    """Check the photographs in order of name and write the good ones to tar shards in `folder`.
+    listed: Sequence[Sequence[Any]], read: Callable[[str], bytes], size: int, kept: Kept, progress: Progress
+) -> Packed:
+    """Check the photographs listed as name, size and checksum, in this order, and write good ones to tar shards.
 
-    Reading and checking run ahead in threads by at most WINDOW photographs, so memory stays flat.
+    Reading and decoding run ahead in threads by at most WINDOW photographs, and no more are decoded at a time than
+    there are cores: a large one takes 150 MB meanwhile. Raises StageError 67 for one that is not as listed.
     """
-    photos: list[Photo] = []
-    rejects: list[Reject] = []
-    first: dict[str, str] = {}
-    with contextlib.closing(Shards(folder)) as shards:
-        for done, (data, found) in enumerate(_ahead(names, lambda name: _read_and_check(name, read)), start=1):
-            if isinstance(found, Photo) and found.sha256 in first:
-                found = Reject(found.name, "Duplicate", f"same bytes as {first[found.sha256]}")
-            if isinstance(found, Photo):
-                first[found.sha256] = found.name
-                shard = shards.add(found.name, data)
-                photos.append(Photo(**{**asdict(found), "shard": shard}))
+    packed, first = Packed(Shards(INGESTED)), dict[str, Photo]()
+    verified, decoding = raw.verified(listed, read), threading.Semaphore(os.cpu_count() or 1)
+
+    def look(row: Sequence[Any]) -> tuple[bytes, Seen | Reject]:
+        if (reject := refused(row[0], row[1])) is not None:
+            return b"", reject
+        data = verified(row[0])
+        with decoding:
+            return data, check(row[0], data, size)
+
+    with contextlib.closing(packed.shards):
+        for done, (data, found) in enumerate(_ahead(listed, look), start=1):
+            progress.report(done, len(listed))
+            if isinstance(found, Reject):
+                packed.rejects.append(found)
+            elif (twin := first.setdefault(found.photo.sha256, found.photo)) is not found.photo:
+                _repeated(packed, twin, found.photo)
             else:
-                rejects.append(found)
-            progress.report(done, len(names))
-    return photos, rejects
+                packed.photos.append(found.photo)
+                packed.shards.add(found.photo.name, data)
+                kept.add(found.photo.name, found.pixels)
+    return packed
 
 
-def _ahead(names: list[str], work: Callable[[str], Any]) -> Iterator[Any]:
-    waiting = iter(names)
-    with ThreadPoolExecutor(max(8, 2 * (os.cpu_count() or 1))) as pool:
-        pending: list[Future[Any]] = [pool.submit(work, name) for name in islice(waiting, WINDOW)]
+def _ahead(rows: Sequence[Any], work: Callable[[Any], Any]) -> Iterator[Any]:
+    waiting = iter(rows)
+    with ThreadPoolExecutor(READERS) as pool:
+        pending: list[Future[Any]] = [pool.submit(work, row) for row in islice(waiting, WINDOW)]
         while pending:
             yield pending.pop(0).result()
-            pending.extend(pool.submit(work, name) for name in islice(waiting, 1))
+            pending.extend(pool.submit(work, row) for row in islice(waiting, 1))
 
 
-def _read_and_check(name: str, read: Callable[[str], bytes]) -> tuple[bytes, Photo | Reject]:
-    data = read(name)
-    return data, check(name, data)
+def _repeated(packed: Packed, first: Photo, again: Photo) -> None:
+    if again.label == first.label:
+        packed.rejects.append(Reject(again.name, "Duplicate", f"same bytes as {first.name}"))
+    else:
+        detail = f"same bytes as {first.name}, which is in the other class"
+        packed.rejects.append(Reject(again.name, "ConflictingLabels", detail))
+        packed.conflicts.append((first, again.name))
 
 
-def check(name: str, data: bytes) -> Photo | Reject:
-    """Decide about one photograph from its name ("Cat/1.jpg") and its bytes, decoding it to its end."""
-    from PIL import Image
+def decide(packed: Packed, thumbs: duplicates.Array, old: dict[str, str]) -> tuple[dict[str, Any], list[Pair]]:
+    """Photographs with their split, groups of look-alikes and rejects, as the manifest has them; and the look-alikes.
 
-    path = PurePosixPath(name)
-    if path.parts[0] not in key.CLASS_FOLDERS or path.suffix.lower() not in SUFFIXES:
-        return Reject(name, "BadName", "not Cat/NAME or Dog/NAME ending in .jpg, .jpeg or .png")
-    Image.MAX_IMAGE_PIXELS = None  # the limit right below is stricter, and says what it is
-    try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
-    except Exception:
-        return Reject(name, "NotAPicture", f"{len(data)} bytes that are neither JPEG nor PNG")
-    width, height = image.size
-    if min(width, height) < MIN_SIDE:
-        return Reject(name, "TooSmall", f"{width} x {height} px, at least {MIN_SIDE} x {MIN_SIDE} are needed")
-    allowed = MAX_PIXELS["PNG" if image.format == "PNG" else "JPEG"]  # a JPEG may call itself MPO
-    if width * height > allowed:
-        return Reject(name, "TooLarge", f"{width} x {height} px, at most {allowed} are read")
-    try:
-        # A JPEG decoded at an eighth still reads every byte, so that a cut-off file shows.
-        image.draft("RGB", (width // 8, height // 8))
-        image.load()
-    except Exception as error:
-        return Reject(name, "Corrupt", str(error)[:200])
-    sha256 = hashlib.sha256(data).hexdigest()
-    label = key.CLASSES[key.CLASS_FOLDERS.index(path.parts[0])]
-    return Photo(name, label, split_of(sha256), sha256, len(data), width, height)
+    `thumbs` are those of packed.photos, uint8 (N, 16, 16); `old` is what the version before decided: sha256 to split.
+    """
+    alike, hashes = duplicates.pairs(thumbs), duplicates.hashes(thumbs)
+    rejects = duplicates.conflicts(packed.photos, alike, packed.conflicts)
+    rejects += duplicates.copies(packed.photos, alike, old.keys(), {reject.name for reject in rejects})
+    aside = {reject.name for reject in rejects}
+    left = [index for index, photo in enumerate(packed.photos) if photo.name not in aside]
+    assigned = splits.assign([packed.photos[index] for index in left], _among(alike, left), old)
+    rows = [
+        {
+            **vars(packed.photos[index]),
+            "split": assigned.splits[name],
+            "shard": packed.shards.place[name][0],
+            "phash": f"{hashes[index]:016x}",
+        }
+        for index in left
+        if (name := packed.photos[index].name) in assigned.splits
+    ]
+    rejected = sorted([*packed.rejects, *rejects, *assigned.rejects], key=lambda reject: reject.name)
+    manifest = {"photos": rows, "groups": assigned.groups, "rejected": [vars(reject) for reject in rejected]}
+    return manifest, alike
 
 
-def split_of(sha256: str) -> str:
-    """The split of a photograph, from nothing but its own bytes: the first 32 bits against the shares."""
-    position = int(sha256[:8], 16) / 2**32
-    if position < SHARES[0]:
-        return SPLITS[0]
-    return SPLITS[1] if position < SHARES[0] + SHARES[1] else SPLITS[2]
+def _among(alike: Sequence[Pair], left: Sequence[int]) -> list[Pair]:
+    """The pairs of which both are left, numbered by their place among them."""
+    place = {index: place for place, index in enumerate(left)}
+    return [
+        replace(pair, first=place[pair.first], second=place[pair.second])
+        for pair in alike
+        if pair.first in place and pair.second in place
+    ]
 
 
-def check_enough(photos: list[Photo], rejects: list[Reject]) -> None:
+def check_enough(photos: Sequence[dict[str, Any]], rejects: Sequence[dict[str, str]]) -> None:
     """Raise StageError 65 when a class is missing from the data or from one of its splits."""
-    have = Counter((photo.split, photo.label) for photo in photos)
-    labels = {photo.label for photo in photos}
-    aside = f" ({len(rejects)} set aside, the first: {rejects[0].name}: {rejects[0].reason})" if rejects else ""
+    have = Counter((photo["split"], photo["label"]) for photo in photos)
+    labels = {photo["label"] for photo in photos}
+    aside = ""
+    if rejects:
+        aside = f" ({len(rejects)} set aside, the first: {rejects[0]['name']}: {rejects[0]['reason']})"
     for label, folder in zip(key.CLASSES, key.CLASS_FOLDERS, strict=True):
         if label not in labels:
             raise data_error(
@@ -172,35 +186,18 @@ def check_enough(photos: list[Photo], rejects: list[Reject]) -> None:
             if not have[split, label]:
                 raise data_error(
                     f"too few photographs: of {len(photos)} none is a {label} in the {split} split{aside}",
-                    "add photographs; 50 of each class are enough for all splits",
+                    "add photographs: each split needs one of each class, and look-alikes share a split",
                 )
 
 
-class Shards:
-    """Tar files of about SHARD_BYTES, the same bytes for the same photographs: no times, no owners."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.count = 0
-        self.size = 0
-        self.tar: tarfile.TarFile | None = None
-
-    def add(self, name: str, data: bytes) -> str:
-        """Append one photograph; returns the name of the shard that took it."""
-        if self.tar is None or self.size >= SHARD_BYTES:
-            self.close()
-            self.tar = tarfile.open(self.folder / self._name(), "w", format=tarfile.GNU_FORMAT)  # noqa: SIM115
-        entry = tarfile.TarInfo(name)
-        entry.size = len(data)
-        self.tar.addfile(entry, io.BytesIO(data))
-        self.size += len(data)
-        return self._name()
-
-    def _name(self) -> str:
-        return f"shard-{self.count:05d}.tar"
-
-    def close(self) -> None:
-        """Finish the open shard, if there is one."""
-        if self.tar is not None:
-            self.tar.close()
-            self.tar, self.size, self.count = None, 0, self.count + 1
+def keep_pictures(alike: Sequence[Pair], photos: Sequence[Photo], squares: Squares) -> list[dict[str, Any]]:
+    """Write lookalikes.npy, uint8 (N, 2, 3, S, S), of the first pairs that are the same picture; returns the pairs."""
+    pairs = [pair for pair in alike if pair.same][:PAIRS_SHOWN]
+    names = [(photos[pair.first].name, photos[pair.second].name) for pair in pairs]
+    shape = (len(pairs), 2, *squares.pixels.shape[1:])
+    pictures = np.array([[squares[first], squares[second]] for first, second in names], np.uint8).reshape(shape)
+    np.save(INGESTED / "lookalikes.npy", pictures)
+    return [
+        {"names": list(both), "distance": pair.distance, "correlation": pair.correlation}
+        for both, pair in zip(names, pairs, strict=True)
+    ]

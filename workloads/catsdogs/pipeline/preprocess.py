@@ -1,26 +1,31 @@
-"""Preprocess: tar shards to one uint8 array per split, decoded once by the function that the server uses too.
+"""Preprocess: ingested photographs to one uint8 array per split, by the function that the server uses too.
 It must not augment or normalise, and must not hold more than a few photographs in memory."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 
-from catsdogs import images, key
+from catsdogs import key
 from catsdogs.errors import data_error
-from catsdogs.model import sha256_of
+from catsdogs.pipeline import decoded, shards
 from catsdogs.pipeline.progress import Progress
 from catsdogs.pipeline.workspace import INGESTED, PROCESSED, SPLITS, read_json, read_parameters, write_json
 
+if TYPE_CHECKING:
+    import torch
+
 CHUNK = 128
+
+Array = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def run() -> None:
@@ -32,96 +37,109 @@ def run() -> None:
     size = int(read_parameters()["imageSize"])
     ingested = read_json(INGESTED / "manifest.json")
     PROCESSED.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)  # one thread per picture, several pictures at once
     rows = {photo["name"]: photo for photo in ingested["photos"]}
-    totals = {split: sum(photo["split"] == split for photo in rows.values()) for split in SPLITS}
-    writers = {split: _Writer(split, totals[split], size) for split in SPLITS}
-    rejected = _fill(rows, writers, size, Progress("preprocess"))
+    squares = decoded.load(ingested["dataVersion"], size)
+    source = _decoded_anew(rows, size) if squares is None else ((name, squares[name]) for name in rows)
+    with contextlib.ExitStack() as files:
+        writers = {split: files.enter_context(_Writer(split, size)) for split in SPLITS}
+        rejected = _fill(rows, source, writers, Progress("preprocess"))
+        written = {split: writer.finish() for split, writer in writers.items()}
     manifest = {
         "dataVersion": ingested["dataVersion"],
         "imageSize": size,
         "classes": list(key.CLASSES),
-        "splits": {split: writer.close() for split, writer in writers.items()},
         "rejected": rejected,
+        "splits": written,
     }
-    write_json(PROCESSED / "manifest.json", manifest)
+    write_json(PROCESSED / "manifest.json", manifest, indent=None)
+    decoded.forget()
 
 
-def _fill(rows: dict[str, Any], writers: dict[str, _Writer], size: int, progress: Progress) -> list[dict[str, str]]:
-    """Decode all photographs into their writers; returns those that could not be decoded, with reason."""
+def _fill(
+    rows: Mapping[str, Any],
+    source: Iterator[tuple[str, Array | str]],
+    writers: Mapping[str, _Writer],
+    progress: Progress,
+) -> list[dict[str, str]]:
+    """Write all squares to the files of their split; returns those that could not be decoded, with reason."""
     rejected: list[dict[str, str]] = []
-    done = 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        stored = _stored(sorted({row["shard"] for row in rows.values()}))
-        while chunk := list(islice(stored, CHUNK)):
-            for name, result in pool.map(lambda item: (item[0], _decode(item[1], size)), chunk):
-                row = rows[name]
-                if isinstance(result, str):
-                    rejected.append({"name": name, "reason": "Corrupt", "detail": result})
-                else:
-                    writers[row["split"]].add(name, key.CLASSES.index(row["label"]), result)
-            done += len(chunk)
-            progress.report(done, len(rows))
+    for done, (name, result) in enumerate(source, start=1):
+        if isinstance(result, str):
+            rejected.append({"name": name, "reason": "Corrupt", "detail": result})
+        else:
+            writers[rows[name]["split"]].add(name, key.CLASSES.index(rows[name]["label"]), result)
+        progress.report(done, len(rows))
     return rejected
 
 
-def _stored(shards: list[str]) -> Iterator[tuple[str, bytes]]:
-    for shard in shards:
-        with tarfile.open(INGESTED / shard) as tar:
-            for entry in tar:
-                file = tar.extractfile(entry)
-                if file is not None:
-                    yield entry.name, file.read()
+def _decoded_anew(rows: Mapping[str, Any], size: int) -> Iterator[tuple[str, Array | str]]:
+    """Name and square of each photograph in the shards, or why there is none; all cores decode."""
+    import torch
 
+    from catsdogs import images
 
-def _decode(data: bytes, size: int) -> np.ndarray[Any, np.dtype[np.uint8]] | str:
-    try:
-        return images.decode(data, size).numpy()
-    except images.BadImage as error:
-        return str(error)
+    def decode(item: tuple[str, bytes]) -> tuple[str, Array | str]:
+        try:
+            return item[0], images.decode(item[1], size).numpy()
+        except images.BadImage as error:
+            return item[0], str(error)
+
+    torch.set_num_threads(1)  # one thread per picture, several pictures at once
+    packed = shards.read(INGESTED, sorted({row["shard"] for row in rows.values()}))
+    stored = (item for item in packed if item[0] in rows)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        while chunk := list(islice(stored, CHUNK)):
+            yield from pool.map(decode, chunk)
 
 
 class _Writer:
-    """The arrays of one split, written row by row through a memory map."""
+    """The arrays of one split, written row by row; no memory map, so that a full disk is an error and no crash."""
 
-    def __init__(self, split: str, rows: int, size: int) -> None:
-        if rows == 0:
-            raise data_error(f"the {split} split is empty", "add photographs and run ingest again")
-        self.file = PROCESSED / f"{split}.npy"
-        self.label_file = PROCESSED / f"{split}-labels.npy"
-        shape = (rows, 3, size, size)
-        self.pixels = np.lib.format.open_memmap(self.file, mode="w+", dtype=np.uint8, shape=shape)
+    def __init__(self, split: str, size: int) -> None:
+        self.split = split
+        self.size = size
+        self.path = PROCESSED / f"{split}.npy"
+        self.label_path = PROCESSED / f"{split}-labels.npy"
         self.names: list[str] = []
         self.labels: list[int] = []
+        self.file = self.path.open("wb")
+        self._header()
 
-    def add(self, name: str, label: int, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-        self.pixels[len(self.names)] = pixels
+    def _header(self) -> None:
+        # NumPy pads it so that it has the same length for any number of rows.
+        shape = (len(self.names), 3, self.size, self.size)
+        np.lib.format.write_array_header_1_0(self.file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+    def add(self, name: str, label: int, pixels: Array) -> None:
+        self.file.write(pixels.data)
         self.names.append(name)
         self.labels.append(label)
 
-    def close(self) -> dict[str, Any]:
-        self.pixels.flush()
-        if not self.names:
-            raise data_error(f"no photograph of the {self.file.stem} split can be decoded", "add photographs")
-        if len(self.names) < len(self.pixels):
-            self._keep_filled()
-        np.save(self.label_file, np.array(self.labels, dtype=np.uint8))
-        hashes = {path.name: sha256_of(path) for path in (self.file, self.label_file)}
-        return {"names": self.names, "sha256": hashes}
+    def __enter__(self) -> Self:
+        return self
 
-    def _keep_filled(self) -> None:
-        """Some could not be decoded: write the array anew with the filled rows, a few at a time."""
-        partial = self.file.with_suffix(".partial")
-        shape = (len(self.names), *self.pixels.shape[1:])
-        kept = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        for begin in range(0, len(kept), CHUNK):
-            kept[begin : begin + CHUNK] = self.pixels[begin : min(begin + CHUNK, len(kept))]
-        kept.flush()
-        partial.replace(self.file)
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def finish(self) -> dict[str, Any]:
+        if not self.names:
+            raise data_error(f"no photograph of the {self.split} split can be decoded", "add photographs")
+        self.file.seek(0)
+        self._header()
+        self.file.close()
+        np.save(self.label_path, np.array(self.labels, dtype=np.uint8))
+        return {"names": self.names, "sha256": {path.name: _sha256(path) for path in (self.path, self.label_path)}}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_split(split: str, folder: Path = PROCESSED) -> tuple[torch.Tensor, torch.Tensor]:
     """Pixels, uint8 (N, 3, S, S), mapped from the file and not read into memory, and labels, int64 (N,)."""
+    import torch
+
     # Mode "c" (copy on write): torch wants writable memory, the file stays as it is.
     pixels = torch.from_numpy(np.load(folder / f"{split}.npy", mmap_mode="c"))
     labels = torch.from_numpy(np.load(folder / f"{split}-labels.npy").astype(np.int64))

@@ -15,6 +15,7 @@ from catsdogs.pipeline import bucket as store
 from catsdogs.pipeline.workspace import RAW_MANIFEST, write_json
 
 DEFAULT_FOLDER = Path("data/raw")
+PUT_THEM = "put them there as Cat/NAME.jpg and Dog/NAME.jpg"
 
 
 def source() -> tuple[str, str]:
@@ -30,7 +31,7 @@ def list_photos() -> list[key.RawPhoto]:
     photos = store.list_raw(store.open_bucket(place)) if kind == "bucket" else list_folder(Path(place))
     if not photos:
         where = key.uri(place, key.RAW_PREFIX) if kind == "bucket" else f"{place}/"
-        raise data_error(f"{where} holds no photographs", "put them there as Cat/NAME.jpg and Dog/NAME.jpg")
+        raise data_error(f"{where} holds no photographs", PUT_THEM)
     return photos
 
 
@@ -42,23 +43,37 @@ def crc32c(data: bytes) -> str:
 
 
 def list_folder(folder: Path) -> list[key.RawPhoto]:
-    """Every file below Cat/ and Dog/ of a local folder, with the checksum that GCS would give it."""
+    """Every file of a local folder, named as `shown` says, with the checksum that GCS would give it.
+
+    Also what lies beside Cat/ and Dog/: a photograph that is not used is to be named. Raises StageError 65 when
+    there is neither of the two, before anything is read, or when a file can't be read.
+    """
 
     def photo(path: Path) -> key.RawPhoto:
-        data = path.read_bytes()
-        return key.RawPhoto(path.relative_to(folder).as_posix(), len(data), crc32c(data))
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            where = shown(path, folder.parent)
+            raise data_error(f"{where} can't be read: {error.strerror}", "mend or remove it, and run again") from None
+        return key.RawPhoto(shown(path, folder), len(data), crc32c(data))
 
     if not folder.is_dir():
         raise data_error(f"{folder}/ is not there", "name a folder that holds Cat/ and Dog/")
-    files = (path for name in key.CLASS_FOLDERS for path in (folder / name).rglob("*"))
-    return sorted(photo(path) for path in files if path.is_file())
+    if not any((folder / name).is_dir() for name in key.CLASS_FOLDERS):
+        raise data_error(f"{folder}/ holds no photographs", PUT_THEM)
+    return sorted(photo(path) for path in folder.rglob("*") if not path.is_dir())
+
+
+def shown(path: Path, folder: Path) -> str:
+    """The name of a file below `folder`; bytes that are not UTF-8 become \\xNN, so that it can be written down."""
+    return os.fsencode(path.relative_to(folder).as_posix()).decode(errors="backslashreplace")
 
 
 def write_manifest(photos: list[key.RawPhoto], file: Path = RAW_MANIFEST) -> str:
     """Write the raw manifest that everything depends on; returns its raw hash."""
     digest = key.raw_hash(photos)
     rows = [[photo.name, photo.size, photo.crc32c] for photo in photos]
-    write_json(file, {"rawHash": digest, "photos": rows})
+    write_json(file, {"rawHash": digest, "photos": rows}, indent=None)
     return digest
 
 

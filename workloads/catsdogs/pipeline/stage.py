@@ -14,7 +14,7 @@ from typing import Any
 from catsdogs import key
 from catsdogs.errors import Exit, StageError, config_error, disk_full
 from catsdogs.pipeline import bucket as store
-from catsdogs.pipeline import dvc, progress, publish, raw, summaries
+from catsdogs.pipeline import dvc, previous, progress, publish, raw, summaries
 from catsdogs.pipeline.__main__ import PID
 from catsdogs.pipeline.settings import Settings, from_environment
 from catsdogs.pipeline.stopper import Stopper
@@ -78,8 +78,9 @@ def _run(name: str) -> dict[str, Any]:
 def prepare(settings: Settings) -> None:
     """List the photographs, check that they still are what the run's key says, and make the workspace.
 
-    Raises StageError 67 when photographs, parameters or image are not those of the key. The listing is written
-    here, not by DVC's stage `raw`: one process start less, and a changed folder shows before any work.
+    Raises StageError 67 when photographs, parameters or image are not those of the key. The listing, and what is
+    inherited, are written here, not by DVC's stage `raw`: one process start less, and a changed folder shows before
+    any work.
     """
     photos = raw.list_photos()
     found = key.raw_hash(photos)
@@ -99,6 +100,7 @@ def prepare(settings: Settings) -> None:
         )
     dvc.create(settings.repo, settings.parameters, settings.bucket)
     raw.write_manifest(photos, settings.repo / RAW_MANIFEST)
+    previous.write(found, settings.repo)
 
 
 def _reproduce(settings: Settings, name: str, stopper: Stopper) -> None:

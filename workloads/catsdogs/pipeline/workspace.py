@@ -13,6 +13,7 @@ from catsdogs import key
 from catsdogs.errors import config_error
 
 RAW_MANIFEST = Path("data/raw-manifest.json")
+PREVIOUS = Path("data/previous.json")
 INGESTED = Path("data/ingested")
 PROCESSED = Path("data/processed")
 EDA = Path("data/eda")
@@ -36,11 +37,14 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+def write_json(path: Path, content: Any, indent: int | None = 1) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it.
+
+    Large content wants `indent` None, which is ten times faster.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(content, indent=indent, sort_keys=True) + "\n", encoding="utf-8")
     partial.replace(path)
 
 

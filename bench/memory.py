@@ -1,0 +1,60 @@
+"""Peak memory of every stage, each in a process of its own as DVC starts it, for a small and a large set.
+
+    python -m bench.memory --data FOLDER
+
+The peak is the largest resident set of the stage's process (getrusage). Train runs one epoch: later ones need no more.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.photos import folder, parser
+from catsdogs import key
+from catsdogs.pipeline.workspace import PARAMS, write_parameters
+
+STAGES = ("raw", *key.STAGES)
+
+
+def main() -> None:
+    options = parser(__doc__ or "")
+    options.add_argument("--photographs", type=int, nargs="+", default=[2000, 25000])
+    options.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
+    given = options.parse_args()
+    peaks = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for count in given.photographs:
+            work = Path(temporary) / str(count)
+            work.mkdir()
+            peaks[count] = [peak(stage, folder_of(given.data, count, work), work) for stage in given.stages]
+    print("peak memory, MiB")
+    print("photographs".ljust(14) + "".join(stage.rjust(12) for stage in given.stages))
+    for count, row in peaks.items():
+        print(f"{count:<14,}" + "".join(f"{value:12,.0f}" for value in row))
+
+
+def folder_of(data: Path | None, count: int, work: Path) -> Path:
+    """The photographs, made once a set."""
+    made = work / f"photographs-{count}"
+    return made if made.exists() else folder(data, count, work)
+
+
+def peak(stage: str, source: Path, work: Path) -> float:
+    """Run one stage in `work`; returns its largest resident set in MiB."""
+    if not (work / PARAMS).exists():
+        write_parameters(key.checked_parameters({"epochs": 1}), work / PARAMS)
+    environment = {**os.environ, "CATSDOGS_RAW": str(source)}
+    process = subprocess.Popen([sys.executable, "-m", "catsdogs.pipeline", stage], cwd=work, env=environment)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"the stage {stage} ended with {process.returncode}")
+    return usage.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
