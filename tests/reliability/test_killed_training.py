@@ -13,7 +13,7 @@ from tests.workloads.pipeline.test_train import timeless, trained
 KILLS = 20
 
 
-@pytest.mark.parametrize("architecture", ["SimpleCNN", "SmallResNet"])
+@pytest.mark.parametrize("architecture", ["SimpleCNN", "DeepCNN"])
 def test_killed_twenty_times_it_ends_with_the_same_weights(architecture: str, workspace: Path) -> None:
     whole = trained(epochs=200, architecture=architecture)
     MODEL.unlink()

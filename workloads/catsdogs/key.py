@@ -37,7 +37,7 @@ class Parameter:
 
 
 PARAMETERS: tuple[Parameter, ...] = (
-    Parameter("architecture", "SimpleCNN", enum=("SimpleCNN", "SmallResNet")),
+    Parameter("architecture", "SimpleCNN", enum=("SimpleCNN", "DeepCNN")),
     Parameter("epochs", 150, minimum=1, maximum=500),
     Parameter("batchSize", 64, minimum=1, maximum=1024),
     # A positive decimal below 10; a string, since a Kubernetes API has no floats.

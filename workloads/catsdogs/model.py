@@ -16,16 +16,14 @@ from torch import nn
 # Channel means and deviations of natural photographs (ImageNet), on the 0..1 scale.
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
-WIDTHS = (32, 64, 128)
-RESIDUAL_WIDTHS = (64, 128, 128)
 
 
 class ModelFileError(ValueError):
     """A model file that is not what was asked for; the message says what differs."""
 
 
-def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
-    return [nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)]
+def _convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)]
 
 
 def _settled(channels: int) -> list[nn.Module]:
@@ -44,83 +42,41 @@ def _block(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(*first, *_convolution(channels_out, channels_out), *_settled(channels_out))
 
 
-def _pooled(maps: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W) to (N, 2 C): the mean says how much of a texture there is, the maximum whether it is there."""
-    return torch.cat((maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))), dim=1)
+class _Blocks(nn.Module):
+    """Convolution blocks of these widths and global pooling: normalised (N, 3, S, S) to logits (N, 2), any S >= 16."""
 
-
-class SimpleCNN(nn.Module):
-    """Three convolution blocks and global pooling: normalised (N, 3, S, S) to logits (N, 2), any S >= 8.
-
-    280,000 weights and 59 million multiplications for a picture of 64 x 64.
-    """
-
-    def __init__(self, dropout: float) -> None:
+    def __init__(self, widths: tuple[int, ...], dropout: float) -> None:
         super().__init__()
-        first, second, third = WIDTHS
-        self.features = nn.Sequential(_stem(first), _block(first, second), _block(second, third))
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * third, 2))
+        self.features = nn.Sequential(_stem(widths[0]), *(_block(*pair) for pair in pairwise(widths)))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * widths[-1], 2))
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.head(_pooled(self.features(batch)))
+        maps = self.features(batch)
+        # Mean says how much of a texture there is, maximum whether it is there at all.
+        pooled = torch.cat((maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))), dim=1)
+        logits: torch.Tensor = self.head(pooled)
         return logits
 
 
-class _Attention(nn.Module):
-    """Squeeze and excitation (Hu et al. 2018): each channel scaled, 0 to 1, by what is in the whole picture."""
+class SimpleCNN(_Blocks):
+    """Three blocks: 280,000 weights and 133 million multiplications for a picture of 96 x 96."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        narrow = channels // 8
-        self.scale = nn.Sequential(
-            nn.Linear(channels, narrow), nn.ReLU(inplace=True), nn.Linear(narrow, channels), nn.Sigmoid()
-        )
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        scale: torch.Tensor = self.scale(maps.mean(dim=(2, 3)))
-        return maps * scale[:, :, None, None]
+    def __init__(self, dropout: float) -> None:
+        super().__init__((32, 64, 128), dropout)
 
 
-class _Residual(nn.Module):
-    """Two convolutions with attention, added to their input (He et al. 2016); at first an identity."""
+class DeepCNN(_Blocks):
+    """Four blocks, for parts of an animal as wholes: 696,000 weights, 168 million multiplications for 96 x 96.
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        normalisation = nn.BatchNorm2d(channels)
-        nn.init.zeros_(normalisation.weight)
-        self.change = nn.Sequential(
-            *_convolution(channels, channels),
-            *_settled(channels),
-            *_convolution(channels, channels),
-            normalisation,
-            _Attention(channels),
-        )
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return torch.relu(maps + self.change(maps))
-
-
-class SmallResNet(nn.Module):
-    """A residual network with channel attention: normalised (N, 3, S, S) to logits (N, 2), any S >= 16.
-
-    918,000 weights and 126 million multiplications for a picture of 96 x 96.
+    Residual networks with strided convolutions and with attention, of 900,000 weights, learned less per second
+    from 1,300 photographs.
     """
 
     def __init__(self, dropout: float) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [_stem(WIDTHS[0])]
-        for channels_in, channels_out in pairwise((WIDTHS[0], *RESIDUAL_WIDTHS)):
-            layers += [*_convolution(channels_in, channels_out, stride=2), *_settled(channels_out)]
-            layers += [_Residual(channels_out)]
-        self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * RESIDUAL_WIDTHS[-1], 2))
-
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.head(_pooled(self.features(batch)))
-        return logits
+        super().__init__((32, 64, 128, 160), dropout)
 
 
-ARCHITECTURES: Mapping[str, Callable[[float], nn.Module]] = {"SimpleCNN": SimpleCNN, "SmallResNet": SmallResNet}
+ARCHITECTURES: Mapping[str, Callable[[float], nn.Module]] = {"SimpleCNN": SimpleCNN, "DeepCNN": DeepCNN}
 
 
 def build(architecture: str, dropout: float = 0.0) -> nn.Module:

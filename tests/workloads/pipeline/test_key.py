@@ -86,7 +86,7 @@ def test_left_out_parameters_get_their_defaults() -> None:
         ({"epochs": 501}, "parameters.epochs: 501 is not an integer from 1 to 500"),
         ({"epochs": True}, "parameters.epochs: True is not an integer from 1 to 500"),
         ({"epochs": "20"}, "parameters.epochs: '20' is not an integer from 1 to 500"),
-        ({"architecture": "ResNet"}, "parameters.architecture: 'ResNet' is not one of SimpleCNN, SmallResNet"),
+        ({"architecture": "ResNet"}, "parameters.architecture: 'ResNet' is not one of SimpleCNN, DeepCNN"),
         ({"learningRate": 0.002}, "parameters.learningRate: 0.002 is not a decimal string like '0.002'"),
         ({"learningRate": "0.0"}, "parameters.learningRate: '0.0' is not a decimal string like '0.002'"),
         ({"learningRate": "10"}, "parameters.learningRate: '10' is not a decimal string like '0.002'"),

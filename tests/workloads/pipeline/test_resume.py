@@ -40,7 +40,7 @@ def stopped(steps: int, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> S
     return caught.value
 
 
-@pytest.mark.parametrize("architecture", ["SimpleCNN", "SmallResNet"])
+@pytest.mark.parametrize("architecture", ["SimpleCNN", "DeepCNN"])
 def test_a_stopped_training_goes_on_within_the_epoch_and_ends_with_the_same_weights(
     architecture: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

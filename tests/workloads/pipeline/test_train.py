@@ -69,7 +69,7 @@ def test_what_never_gets_better_is_stopped_early(workspace: Path, monkeypatch: p
     assert (training["stoppedBy"], training["bestEpoch"], training["epochs"]) == ("early", 1, 11)
 
 
-@pytest.mark.parametrize("architecture", ["SimpleCNN", "SmallResNet"])
+@pytest.mark.parametrize("architecture", ["SimpleCNN", "DeepCNN"])
 def test_the_model_file_says_what_the_server_needs(architecture: str, workspace: Path) -> None:
     training = trained(epochs=1, architecture=architecture)
     module, metadata = models.load(MODEL, training["sha256"])

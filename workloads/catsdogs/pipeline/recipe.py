@@ -23,4 +23,4 @@ class Recipe:
     sides: tuple[tuple[float, float], ...] = ((0.3, 0.67), (0.6, 0.83), (1.0, 1.0))
 
 
-RECIPES: Mapping[str, Recipe] = {"SimpleCNN": Recipe(), "SmallResNet": Recipe()}
+RECIPES: Mapping[str, Recipe] = {"SimpleCNN": Recipe(), "DeepCNN": Recipe()}
