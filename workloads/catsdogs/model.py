@@ -45,10 +45,10 @@ def _block(channels_in: int, channels_out: int) -> nn.Sequential:
 class _Blocks(nn.Module):
     """Convolution blocks of these widths and global pooling: normalised (N, 3, S, S) to logits (N, 2), any S >= 16."""
 
-    def __init__(self, widths: tuple[int, ...], dropout: float) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.features = nn.Sequential(_stem(widths[0]), *(_block(*pair) for pair in pairwise(widths)))
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * widths[-1], 2))
+        self.head = nn.Linear(2 * widths[-1], 2)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         maps = self.features(batch)
@@ -61,8 +61,8 @@ class _Blocks(nn.Module):
 class SimpleCNN(_Blocks):
     """Three blocks: 280,000 weights and 133 million multiplications for a picture of 96 x 96."""
 
-    def __init__(self, dropout: float) -> None:
-        super().__init__((32, 64, 128), dropout)
+    def __init__(self) -> None:
+        super().__init__((32, 64, 128))
 
 
 class DeepCNN(_Blocks):
@@ -72,18 +72,18 @@ class DeepCNN(_Blocks):
     from 1,300 photographs.
     """
 
-    def __init__(self, dropout: float) -> None:
-        super().__init__((32, 64, 128, 160), dropout)
+    def __init__(self) -> None:
+        super().__init__((32, 64, 128, 160))
 
 
-ARCHITECTURES: Mapping[str, Callable[[float], nn.Module]] = {"SimpleCNN": SimpleCNN, "DeepCNN": DeepCNN}
+ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = {"SimpleCNN": SimpleCNN, "DeepCNN": DeepCNN}
 
 
-def build(architecture: str, dropout: float = 0.0) -> nn.Module:
+def build(architecture: str) -> nn.Module:
     """A freshly initialised network in channels_last. Raises ValueError for an unknown name."""
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r} is unknown; known are {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[architecture](dropout).to(memory_format=torch.channels_last)
+    return ARCHITECTURES[architecture]().to(memory_format=torch.channels_last)
 
 
 def normalize(batch: torch.Tensor) -> torch.Tensor:

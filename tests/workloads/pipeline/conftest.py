@@ -26,9 +26,8 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No bucket, and what a stage sets for its own process put back."""
     for name in ("CATSDOGS_BUCKET", "CATSDOGS_VERSION", "CATSDOGS_RAW"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CATSDOGS_TRAIN_THREADS", "1")  # arrays this small only wait for each other's threads
     threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # arrays this small only wait for each other's threads
     yield
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(threads)

@@ -1,19 +1,15 @@
-"""What a training computes on: CUDA or CPU, in bfloat16 where that is fast, with how many threads.
+"""What a training computes on: CUDA or CPU, in bfloat16 where that is fast.
 It must not know what is computed."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-
-# Sums over threads depend on their number: a fixed one gives the same weights whatever the cores of the node.
-THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -33,20 +29,16 @@ class Device:
 
     @property
     def name(self) -> str:
-        """For logs and lineage, as in "cpu, bfloat16, 2 threads"."""
-        threads = f", {torch.get_num_threads()} threads" if self.torch.type == "cpu" else ""
-        return f"{self.torch.type}, {'bfloat16' if self.half else 'float32'}{threads}"
+        """For the log, as in "cpu in bfloat16"."""
+        return f"{self.torch.type} in {'bfloat16' if self.half else 'float32'}"
 
 
 def choose() -> Device:
-    """CUDA if there is one, else the CPU made deterministic: same seed, same weights on CPUs of one kind.
-
-    The environment's CATSDOGS_TRAIN_THREADS changes the number of threads, and with it the weights.
-    """
+    """CUDA if there is one, else the CPU made deterministic: same seed, same weights on CPUs of one kind."""
     if torch.cuda.is_available():
         return Device(torch.device("cuda"), torch.cuda.is_bf16_supported())
     keep_freed_memory()
-    torch.set_num_threads(int(os.environ.get("CATSDOGS_TRAIN_THREADS", THREADS)))
+    torch.set_num_threads(1)  # within an operation: see shards
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs an eighth, helps only to find bugs
     return Device(torch.device("cpu"), _fast_bfloat16())

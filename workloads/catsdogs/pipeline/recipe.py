@@ -18,7 +18,6 @@ class Recipe:
     rate_factor: float = 1.0  # of the parameter learningRate
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
-    dropout: float = 0.2
     average_decay: float = 0.99
     sides: tuple[tuple[float, float], ...] = ((0.3, 0.67), (0.6, 0.83), (1.0, 1.0))
 

@@ -18,12 +18,13 @@ from catsdogs import model as models
 from catsdogs.pipeline.device import Device
 from catsdogs.pipeline.recipe import RECIPES
 from catsdogs.pipeline.schedule import Schedule
+from catsdogs.pipeline.shards import COUNT
 from catsdogs.pipeline.workspace import PROCESSED
 
 BETAS = (0.9, 0.99)
 PARTS = ("module", "average", "optimizer", "schedule")
 PLAIN = ("epoch", "batch", "loss", "steps", "seconds", "best", "history", "stopped_by")
-CODE = ("train.py", "state.py", "recipe.py", "augment.py", "schedule.py", "device.py", "../model.py")
+CODE = ("train.py", "state.py", "recipe.py", "augment.py", "schedule.py", "shards.py", "device.py", "../model.py")
 
 
 @dataclass
@@ -34,7 +35,8 @@ class State:
     average: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    chance: torch.Generator = field(default_factory=torch.Generator)  # of the current epoch's augmentation
+    # Of the current epoch's augmentation, one generator for each shard.
+    chance: list[torch.Generator] = field(default_factory=lambda: [torch.Generator() for _ in range(COUNT)])
     epoch: int = 0
     batch: int = 0
     loss: float = 0.0
@@ -61,7 +63,7 @@ def begin(parameters: dict[str, Any], device: Device) -> State:
     """The state before the first step; all its chance comes from the seed."""
     torch.manual_seed(int(parameters["seed"]))
     recipe = RECIPES[parameters["architecture"]]
-    module = models.build(parameters["architecture"], recipe.dropout).to(device.torch)
+    module = models.build(parameters["architecture"]).to(device.torch)
     # Weight decay is for the kernels: on scales and biases it only fights the normalisation.
     groups = [
         {"params": [p for p in module.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -78,8 +80,8 @@ def begin_epoch(state: State, seed: int, rows: int) -> torch.Tensor:
     own = seed * 1_000_003 + state.epoch
     if state.batch == 0:
         state.loss = 0.0
-        state.chance.manual_seed(own)
-        torch.manual_seed(own)  # dropout
+        for shard, generator in enumerate(state.chance):
+            generator.manual_seed(own + (shard << 48))
     return torch.randperm(rows, generator=torch.Generator().manual_seed(own))
 
 
@@ -87,7 +89,7 @@ def snapshot(state: State) -> dict[str, Any]:
     """The content of a checkpoint."""
     parts = {name: getattr(state, name).state_dict() for name in PARTS}
     plain = {name: getattr(state, name) for name in PLAIN}
-    return {**parts, **plain, "chance": state.chance.get_state(), "dropout": torch.get_rng_state()}
+    return {**parts, **plain, "chance": [generator.get_state() for generator in state.chance]}
 
 
 def restore(state: State, saved: dict[str, Any]) -> None:
@@ -96,8 +98,8 @@ def restore(state: State, saved: dict[str, Any]) -> None:
         getattr(state, name).load_state_dict(saved[name])
     for name in PLAIN:
         setattr(state, name, saved[name])
-    state.chance.set_state(saved["chance"])
-    torch.set_rng_state(saved["dropout"])
+    for generator, value in zip(state.chance, saved["chance"], strict=True):
+        generator.set_state(value)
     state.counted = time.monotonic()
 
 

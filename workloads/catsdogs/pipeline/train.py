@@ -22,6 +22,7 @@ from catsdogs.pipeline.device import Device, choose
 from catsdogs.pipeline.preprocess import load_split
 from catsdogs.pipeline.progress import Progress
 from catsdogs.pipeline.recipe import RECIPES, Recipe
+from catsdogs.pipeline.shards import Shards
 from catsdogs.pipeline.state import State, average, begin, begin_epoch, fingerprint, restore, snapshot
 from catsdogs.pipeline.workspace import MODEL, TRAINING, read_parameters, write_json
 
@@ -65,12 +66,12 @@ def fit(state: State, training: Training) -> None:
     """Epochs until the schedule is through, the time is up, or the val loss has long stopped falling."""
     pixels, labels = load_split("train")
     val_pixels, val_labels = load_split("val")
-    step = training.device.compiled(state.module)
+    shards = Shards(state.module, training.device)
     while not state.finished:
-        loss = one_epoch(state, step, pixels, labels, training)
+        loss = one_epoch(state, shards, pixels, labels, training)
         if loss > DIVERGED:
             raise diverged(state.epoch + 1, f"the mean loss is {loss:.0f}, that of guessing would be 0.7")
-        val_loss, accuracy = score(state.average, val_pixels, val_labels, training.device)
+        val_loss, accuracy = score(state.average, val_pixels, val_labels, training.device, shards)
         side = side_of(state.schedule.side, pixels.shape[-1])
         state.epoch += 1
         state.batch = 0
@@ -82,7 +83,7 @@ def fit(state: State, training: Training) -> None:
         training.checkpoints.save(snapshot(state))
 
 
-def one_epoch(state: State, forward: Any, pixels: torch.Tensor, labels: torch.Tensor, training: Training) -> float:
+def one_epoch(state: State, shards: Shards, pixels: torch.Tensor, labels: torch.Tensor, training: Training) -> float:
     """The rest of one pass over the train split; returns the mean loss. Stops early out of time.
 
     Raises StageError 143 between two steps once told to stop, with the state saved.
@@ -92,11 +93,12 @@ def one_epoch(state: State, forward: Any, pixels: torch.Tensor, labels: torch.Te
     # A last batch of one has no variance to normalise by.
     batches = [part for part in torch.split(order, size) if len(part) > 1 or len(order) == 1]
     saved = state.seconds
-    state.module.train()
-    for chosen in batches[state.batch :]:
+    for rows in batches[state.batch :]:
         if training.stop.is_set():
             stopped(state, training, len(batches))
-        one_step(state, forward, pixels[chosen], labels[chosen], training, state.batch / len(batches))
+        for group in state.optimizer.param_groups:
+            group["lr"] = state.schedule.rate_at(state.batch / len(batches))
+        one_step(state, shards, pixels, labels, rows, training)
         state.batch += 1
         state.count()
         if state.schedule.out_of_time(state.seconds):
@@ -108,21 +110,23 @@ def one_epoch(state: State, forward: Any, pixels: torch.Tensor, labels: torch.Te
 
 
 def one_step(
-    state: State, forward: Any, pixels: torch.Tensor, labels: torch.Tensor, training: Training, share: float
+    state: State, shards: Shards, pixels: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor, training: Training
 ) -> None:
-    """One batch, when `share` of the epoch is done."""
-    device, recipe = training.device, training.recipe
-    for group in state.optimizer.param_groups:
-        group["lr"] = state.schedule.rate_at(share)
-    batch = augment(pixels.to(device.torch), state.chance, side_of(state.schedule.side, pixels.shape[-1]))
-    with device.autocast():
-        logits = forward(batch)
-    loss = nn.functional.cross_entropy(logits.float(), labels.to(device.torch), label_smoothing=recipe.label_smoothing)
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    """One batch, which holds these rows of the arrays."""
+    device, smoothing = training.device, training.recipe.label_smoothing
+    side = side_of(state.schedule.side, pixels.shape[-1])
+
+    def loss_of(forward: Any, shard: int, own: torch.Tensor) -> torch.Tensor:
+        batch = augment(pixels[own].to(device.torch), state.chance[shard], side)
+        with device.autocast():
+            logits = forward(batch)
+        wanted = labels[own].to(device.torch)
+        loss = nn.functional.cross_entropy(logits.float(), wanted, reduction="sum", label_smoothing=smoothing)
+        return loss / len(rows)
+
+    state.loss += shards.backward(rows, loss_of)
     state.optimizer.step()
-    average(state, recipe.average_decay)
-    state.loss += float(loss.item())
+    average(state, training.recipe.average_decay)
     if not math.isfinite(state.loss):
         raise diverged(state.epoch + 1, f"the loss is {state.loss}")
 
@@ -152,16 +156,19 @@ def diverged(epoch: int, what: str) -> StageError:
 def logits_of(module: nn.Module, pixels: torch.Tensor, device: Device, batch: int = 256) -> torch.Tensor:
     """Logits (N, 2), float32 on the CPU, of uint8 pixels (N, 3, S, S) in eval mode."""
     module.eval()
-    parts = []
-    for part in torch.split(pixels, batch):
+    parts = [torch.empty(0, 2)]
+    for part in torch.split(pixels, batch) if len(pixels) else ():
         with device.autocast():
             parts.append(module(models.normalize(part.to(device.torch))).float().cpu())
     return torch.cat(parts)
 
 
-def score(module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor, device: Device) -> tuple[float, float]:
+def score(
+    module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor, device: Device, shards: Shards
+) -> tuple[float, float]:
     """Mean cross entropy and accuracy (0..1) on a split."""
-    return measured(logits_of(module, pixels, device), labels)
+    parts = shards.map(lambda part: logits_of(module, part, device), torch.tensor_split(pixels, len(shards.replicas)))
+    return measured(torch.cat(list(parts)), labels)
 
 
 def measured(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
