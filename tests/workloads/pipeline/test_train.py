@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from catsdogs.pipeline.workspace import (
     read_parameters,
     write_parameters,
 )
+from tests.workloads.pipeline.killing import train_with_kills
 
 MOVING = ("timestamp", "seconds")
 CPU = Device(torch.device("cpu"), half=False)
@@ -67,6 +69,18 @@ def test_what_never_gets_better_is_stopped_early(workspace: Path, monkeypatch: p
     training = trained(epochs=30)
 
     assert (training["stoppedBy"], training["bestEpoch"], training["epochs"]) == ("early", 1, 11)
+
+
+def test_another_process_on_a_single_core_makes_the_same_weights(workspace: Path) -> None:
+    here = trained()
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        train_with_kills(0, seed=0)
+    finally:
+        os.sched_setaffinity(0, cores)
+
+    assert timeless(read_json(TRAINING)) == timeless(here)
 
 
 @pytest.mark.parametrize("architecture", ["SimpleCNN", "DeepCNN"])
