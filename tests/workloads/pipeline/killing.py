@@ -19,7 +19,7 @@ STAGE = [sys.executable, "-m", "catsdogs.pipeline", "train"]
 def train_with_kills(kills: int, seed: int) -> list[str]:
     """The stage in the current folder, killed `kills` times by SIGKILL, then run to its end; returns all it said.
 
-    Each time it is killed up to a tenth of a second after it has said one to three things: what it computes on,
+    Each time it is killed up to a tenth of a second after it has said one to six things: what it computes on,
     that it goes on, that an epoch is through. So the moment lies anywhere: first steps, mid-epoch, while saving.
     """
     chance = random.Random(seed)
@@ -28,7 +28,7 @@ def train_with_kills(kills: int, seed: int) -> list[str]:
     for _ in range(kills):
         with subprocess.Popen(STAGE, env=environment, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
-            said += _lines(process.stderr, chance.randint(1, 3))
+            said += _lines(process.stderr, chance.randint(1, 6))
             time.sleep(chance.uniform(0, 0.1))
             os.kill(process.pid, signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL, "the training was through before it was killed"
