@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. The others are parts of them.
-.PHONY: demo down test check format lock clean operator-local help
+.PHONY: demo down test reliability check format lock clean operator-local help
 .DEFAULT_GOAL := help
 
 PYTHON := .venv/bin/python
@@ -15,6 +15,9 @@ down: .venv/.ready ## remove the demo's cluster and all it left on the machine; 
 
 test: check ## all tests, on a real API server and a real node too (60 minutes when nothing is cached) [CONTEXT=name]
 	@$(PYTHON) -m pytest
+
+reliability: .venv/.ready ## what takes long: trainings killed again and again
+	@$(PYTHON) -m pytest tests/reliability
 
 check: .venv/.ready ## lint, types, layers: seconds
 	@scripts/check

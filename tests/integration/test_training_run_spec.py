@@ -49,10 +49,10 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 DEFAULTS: dict[str, Any] = {
     "parameters": {
         "architecture": "SimpleCNN",
-        "epochs": 20,
+        "epochs": 150,
         "batchSize": 64,
         "learningRate": "0.002",
-        "imageSize": 64,
+        "imageSize": 96,
         "seed": 1,
         "maxTrainSeconds": 600,
     },

@@ -37,12 +37,12 @@ class Parameter:
 
 
 PARAMETERS: tuple[Parameter, ...] = (
-    Parameter("architecture", "SimpleCNN", enum=("SimpleCNN",)),
-    Parameter("epochs", 20, minimum=1, maximum=500),
+    Parameter("architecture", "SimpleCNN", enum=("SimpleCNN", "DeepCNN")),
+    Parameter("epochs", 150, minimum=1, maximum=500),
     Parameter("batchSize", 64, minimum=1, maximum=1024),
     # A positive decimal below 10; a string, since a Kubernetes API has no floats.
     Parameter("learningRate", "0.002", pattern=r"^(0\.0*[1-9][0-9]*|[1-9](\.[0-9]+)?)$", max_length=12),
-    Parameter("imageSize", 64, minimum=32, maximum=256),
+    Parameter("imageSize", 96, minimum=32, maximum=256),
     Parameter("seed", 1, minimum=0, maximum=2**31 - 1),
     Parameter("maxTrainSeconds", 600, minimum=1, maximum=86400),
 )

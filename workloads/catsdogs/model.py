@@ -4,7 +4,9 @@ It must not know about pipelines, buckets or HTTP, and must not load a file whos
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ from torch import nn
 # Channel means and deviations of natural photographs (ImageNet), on the 0..1 scale.
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
-WIDTHS = (32, 64, 128)
 
 
 class ModelFileError(ValueError):
@@ -41,17 +42,13 @@ def _block(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(*first, *_convolution(channels_out, channels_out), *_settled(channels_out))
 
 
-class SimpleCNN(nn.Module):
-    """Three convolution blocks and global pooling: normalised (N, 3, S, S) to logits (N, 2), any S >= 8.
+class _Blocks(nn.Module):
+    """Convolution blocks of these widths and global pooling: normalised (N, 3, S, S) to logits (N, 2), any S >= 16."""
 
-    280,000 weights and 59 million multiplications for a picture of 64 x 64.
-    """
-
-    def __init__(self, dropout: float = 0.2) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        first, second, third = WIDTHS
-        self.features = nn.Sequential(_stem(first), _block(first, second), _block(second, third))
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * third, 2))
+        self.features = nn.Sequential(_stem(widths[0]), *(_block(*pair) for pair in pairwise(widths)))
+        self.head = nn.Linear(2 * widths[-1], 2)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         maps = self.features(batch)
@@ -61,7 +58,25 @@ class SimpleCNN(nn.Module):
         return logits
 
 
-ARCHITECTURES: Mapping[str, type[nn.Module]] = {"SimpleCNN": SimpleCNN}
+class SimpleCNN(_Blocks):
+    """Three blocks: 280,000 weights and 133 million multiplications for a picture of 96 x 96."""
+
+    def __init__(self) -> None:
+        super().__init__((32, 64, 128))
+
+
+class DeepCNN(_Blocks):
+    """Four blocks, for parts of an animal as wholes: 696,000 weights, 168 million multiplications for 96 x 96.
+
+    Residual networks with strided convolutions and with attention, of 900,000 weights, learned less per second
+    from 1,300 photographs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__((32, 64, 128, 160))
+
+
+ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = {"SimpleCNN": SimpleCNN, "DeepCNN": DeepCNN}
 
 
 def build(architecture: str) -> nn.Module:
@@ -87,7 +102,10 @@ def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tenso
 def save(path: Path, module: nn.Module, metadata: Mapping[str, Any]) -> str:
     """Write state dict and metadata (plain values only) and return the file's SHA-256 in hex."""
     state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    torch.save({"metadata": dict(metadata), "state": state}, path)
+    # Through memory: torch's own writer hides a full disk behind a RuntimeError, and puts the file's name in it.
+    buffer = io.BytesIO()
+    torch.save({"metadata": dict(metadata), "state": state}, buffer)
+    path.write_bytes(buffer.getbuffer())
     return sha256_of(path)
 
 

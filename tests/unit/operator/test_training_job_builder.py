@@ -12,7 +12,7 @@ LABELS = {
     "app.kubernetes.io/managed-by": "mlops-operator",
 }
 PARAMETERS = (
-    '{"architecture":"SimpleCNN","epochs":20,"batchSize":64,"learningRate":"0.002","imageSize":64,'
+    '{"architecture":"SimpleCNN","epochs":150,"batchSize":64,"learningRate":"0.002","imageSize":96,'
     '"seed":1,"maxTrainSeconds":600}'
 )
 ENVIRONMENT = [

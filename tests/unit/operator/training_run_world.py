@@ -28,10 +28,10 @@ SETTINGS = Settings(
 SPEC: Mapping[str, Any] = {
     "parameters": {
         "architecture": "SimpleCNN",
-        "epochs": 20,
+        "epochs": 150,
         "batchSize": 64,
         "learningRate": "0.002",
-        "imageSize": 64,
+        "imageSize": 96,
         "seed": 1,
         "maxTrainSeconds": 600,
     },

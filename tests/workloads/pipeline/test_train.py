@@ -1,9 +1,9 @@
-"""A training is a function of arrays, parameters and seed: the same twice, and the same with a stop in between."""
+"""A training is a function of arrays, parameters and seed, ends in time, and says what is wrong."""
 
 from __future__ import annotations
 
 import os
-import signal
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from catsdogs import key
 from catsdogs import model as models
 from catsdogs.errors import Exit, StageError
 from catsdogs.pipeline import train
-from catsdogs.pipeline.checkpoint import Checkpoints
+from catsdogs.pipeline.device import Device
+from catsdogs.pipeline.preprocess import load_split
+from catsdogs.pipeline.state import average, begin
 from catsdogs.pipeline.workspace import (
-    CHECKPOINT,
     MODEL,
     PROCESSED,
     TRAINING,
@@ -25,8 +26,10 @@ from catsdogs.pipeline.workspace import (
     read_parameters,
     write_parameters,
 )
+from tests.workloads.pipeline.killing import train_with_kills
 
 MOVING = ("timestamp", "seconds", "system")
+CPU = Device(torch.device("cpu"), half=False)
 
 
 def trained(**parameters: Any) -> dict[str, Any]:
@@ -43,57 +46,12 @@ def timeless(training: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in training.items() if name not in MOVING} | {"history": history}
 
 
-def stopping_after(epochs: int, patch: pytest.MonkeyPatch) -> None:
-    """From now on the process gets SIGTERM when the checkpoint of this epoch is written."""
-    save = Checkpoints.save
-
-    def saved(self: Checkpoints, content: dict[str, Any]) -> None:
-        save(self, content)
-        if content["epoch"] == epochs:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    patch.setattr(Checkpoints, "save", saved)
-
-
 def test_same_seed_same_weights_other_seed_other_weights(workspace: Path) -> None:
     first, second, other = trained(seed=7), trained(seed=7), trained(seed=8)
 
     assert timeless(second) == timeless(first)
     assert other["sha256"] != first["sha256"]
     assert (first["epochs"], first["stoppedBy"], len(first["history"])) == (4, "epochs", 4)
-
-
-@pytest.mark.parametrize("epochs", [2, 4], ids=["in between", "after the last epoch"])
-def test_a_stopped_training_goes_on_and_ends_with_the_same_weights(
-    epochs: int, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = trained()
-    MODEL.unlink()
-    with monkeypatch.context() as patch:
-        stopping_after(epochs, patch)
-        with pytest.raises(StageError) as caught:
-            train.run()
-
-    assert (caught.value.code, caught.value.message) == (Exit.TERMINATED, f"stopped after epoch {epochs}")
-    assert (CHECKPOINT.exists(), MODEL.exists()) == (True, False)
-    train.run()
-    assert timeless(read_json(TRAINING)) == timeless(whole)
-    assert not CHECKPOINT.exists()
-
-
-@pytest.mark.parametrize("left", ["of other parameters", "damaged"])
-def test_a_checkpoint_that_does_not_fit_is_left_aside(
-    left: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = trained(seed=3)
-    with monkeypatch.context() as patch:
-        stopping_after(1, patch)
-        with pytest.raises(StageError):
-            trained(seed=4)
-    if left == "damaged":
-        CHECKPOINT.write_bytes(CHECKPOINT.read_bytes()[:1000])
-
-    assert timeless(trained(seed=3)) == timeless(whole)
 
 
 def test_the_time_limit_ends_a_training_with_a_model(workspace: Path) -> None:
@@ -107,19 +65,42 @@ def test_the_time_limit_ends_a_training_with_a_model(workspace: Path) -> None:
 def test_what_never_gets_better_is_stopped_early(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([1.0, *[2.0] * 30])
     monkeypatch.setattr(train, "score", lambda *_: (next(losses), 0.5))
-    monkeypatch.setattr(train, "one_epoch", lambda *_: 1.0)
+    monkeypatch.setattr(train, "one_step", lambda *_: None)
     training = trained(epochs=30)
 
     assert (training["stoppedBy"], training["bestEpoch"], training["epochs"]) == ("early", 1, 11)
 
 
-def test_the_model_file_says_what_the_server_needs(workspace: Path) -> None:
-    training = trained(epochs=1)
-    _, metadata = models.load(MODEL, training["sha256"])
+def test_another_process_on_a_single_core_makes_the_same_weights(workspace: Path) -> None:
+    here = trained()
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        train_with_kills(0, seed=0)
+    finally:
+        os.sched_setaffinity(0, cores)
+
+    assert timeless(read_json(TRAINING)) == timeless(here)
+
+
+@pytest.mark.parametrize("architecture", ["SimpleCNN", "DeepCNN"])
+def test_the_model_file_says_what_the_server_needs(architecture: str, workspace: Path) -> None:
+    training = trained(epochs=1, architecture=architecture)
+    module, metadata = models.load(MODEL, training["sha256"])
     temperature = metadata.pop("temperature")
 
-    assert metadata == {"architecture": "SimpleCNN", "imageSize": 32, "classes": ["cat", "dog"]}
+    assert metadata == {"architecture": architecture, "imageSize": 32, "classes": ["cat", "dog"]}
     assert 0.25 <= temperature <= 4
+    assert 100_000 < sum(value.numel() for value in module.parameters()) < 1_000_000
+
+
+def test_the_val_accuracy_is_that_of_the_saved_file(workspace: Path) -> None:
+    training = trained()
+    module, _ = models.load(MODEL, training["sha256"])
+    pixels, labels = load_split("val")
+    hits = int((train.logits_of(module, pixels, CPU).argmax(dim=1) == labels).sum())
+
+    assert training["valAccuracy"] == round(hits / len(labels), 4)
 
 
 def test_the_test_split_is_not_read(workspace: Path) -> None:
@@ -129,8 +110,17 @@ def test_the_test_split_is_not_read(workspace: Path) -> None:
     assert trained(epochs=1)["epochs"] == 1
 
 
-def test_a_training_that_diverges_names_the_parameter(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "augment", lambda pixels, _: torch.full((len(pixels), 3, 32, 32), float("nan")))
+def test_a_learning_rate_that_diverges_is_named(workspace: Path) -> None:
+    with pytest.raises(StageError) as caught:
+        trained(learningRate="9.99999999", epochs=8)
+
+    assert (caught.value.code, caught.value.hint) == (Exit.CONFIG_ERROR, "lower learningRate")
+    assert re.fullmatch(r"training diverged in epoch \d: the (mean )?loss is (nan|inf|\d+, .*)", caught.value.message)
+    assert not MODEL.exists()
+
+
+def test_losses_that_are_no_numbers_end_the_training(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "augment", lambda pixels, *_: torch.full((len(pixels), 3, 32, 32), float("nan")))
     with pytest.raises(StageError) as caught:
         trained()
 
@@ -157,14 +147,21 @@ def test_the_temperature_undoes_an_exaggeration() -> None:
 
 
 def test_a_few_steps_are_enough_to_leave_the_first_weights(workspace: Path) -> None:
-    state = train.begin(read_parameters())
+    state = begin(read_parameters(), CPU)
     first = [value.clone() for value in state.average.parameters()]
     with torch.no_grad():
         for value in state.module.parameters():
             value.add_(1.0)
     for _ in range(10):
-        train._average(state)
+        average(state, 0.97)
     moved = [(now - before).mean().item() for now, before in zip(state.average.parameters(), first, strict=True)]
 
-    # Of the first weights 2/11 x 3/12 x ... x 11/20 are left; by EMA_DECAY alone it would be 0.74 of them.
+    # Of the first weights 2/11 x 3/12 x ... x 11/20 are left; by the decay alone it would be 0.74 of them.
     assert moved == pytest.approx([0.99994] * len(moved), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("share", "whole", "side"), [(0.67, 96, 64), (0.83, 96, 80), (1.0, 100, 100), (0.67, 32, 32), (0.9, 40, 32)]
+)
+def test_sides_are_steps_of_16_but_for_the_whole(share: float, whole: int, side: int) -> None:
+    assert train.side_of(share, whole) == side

@@ -97,13 +97,13 @@ def test_sigterm_saves_a_checkpoint_and_the_next_pod_goes_on(store: Store, photo
     assert (process.returncode, run.message()["reason"]) == (143, "Terminated")
     assert store.objects(photos, key.checkpoint_prefix(run.version)) == ["checkpoint.pt"]
 
-    (run.work / "repo/model/checkpoint.pt").unlink()  # a new pod has none of its own
+    (run.work / "repo/model/checkpoint.pt").write_bytes(b"damaged")  # the bucket's copy is whole
     process = run.start("train")
     after = wait_for_epoch(run, epoch + 1)
     process.send_signal(signal.SIGTERM)
     log = process.communicate(timeout=60)[1]
 
-    assert "train: goes on after epoch" in log
+    assert "train: model/checkpoint.pt is damaged and is left aside\ntrain: goes on after epoch" in log
     assert after > epoch
 
 

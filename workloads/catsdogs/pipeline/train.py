@@ -1,17 +1,13 @@
-"""Train: uint8 arrays to model.pt, chosen on the val split, within a time limit, resumable after each epoch.
+"""Train: uint8 arrays to model.pt, chosen on the val split, within a time limit, resumable at any moment.
 It must not read the test split, and all its chance comes from the seed: same key, same weights on CPU."""
 
 from __future__ import annotations
 
-import copy
-import ctypes
-import hashlib
-import json
 import math
 import signal
+import threading
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,190 +18,174 @@ from catsdogs import model as models
 from catsdogs.errors import Exit, StageError, config_error
 from catsdogs.pipeline import resources
 from catsdogs.pipeline.augment import augment
-from catsdogs.pipeline.checkpoint import Checkpoints
+from catsdogs.pipeline.checkpoint import Checkpoints, enough_disk
+from catsdogs.pipeline.device import Device, choose
 from catsdogs.pipeline.preprocess import load_split
 from catsdogs.pipeline.progress import Progress
-from catsdogs.pipeline.schedule import Schedule
-from catsdogs.pipeline.workspace import MODEL, PROCESSED, TRAINING, read_parameters, write_json
+from catsdogs.pipeline.recipe import RECIPES, Recipe
+from catsdogs.pipeline.replicas import Replicas
+from catsdogs.pipeline.state import State, average, begin, begin_epoch, fingerprint, restore, snapshot
+from catsdogs.pipeline.workspace import MODEL, TRAINING, read_parameters, write_json
 
-LABEL_SMOOTHING = 0.05
-WEIGHT_DECAY = 0.02
-EMA_DECAY = 0.97
-BETAS = (0.9, 0.99)
-PLAIN = ("epoch", "steps", "seconds", "best", "history", "stopped_by")  # what a checkpoint holds as it is
+SAVE_SECONDS = 30.0  # within a long epoch
+DIVERGED = 10.0  # mean loss of an epoch from which no training was seen to come back
 
 
-@dataclass
-class State:
-    """Everything that changes while training; what a checkpoint holds."""
+@dataclass(frozen=True)
+class Training:
+    """What does not change while training."""
 
-    module: nn.Module
-    average: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    epoch: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    best: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    stopped_by: str = "epochs"
+    parameters: dict[str, Any]
+    recipe: Recipe
+    device: Device
+    checkpoints: Checkpoints
+    progress: Progress
+    stop: threading.Event
 
 
 def run() -> None:
-    """The stage: data/processed to model/model.pt and model/training.json."""
-    keep_freed_memory()
-    signal.signal(signal.SIGTERM, _stop)
-    parameters = read_parameters()
-    progress = Progress("train")
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs an eighth, helps only to find bugs
+    """The stage: data/processed to model/model.pt and model/training.json.
+
+    Raises StageError 143 when told to stop (all but the current step is kept), 78 when the loss diverges, 75 when
+    the disk is full.
+    """
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    parameters, progress, device = read_parameters(), Progress("train"), choose()
     checkpoints = Checkpoints(fingerprint(parameters), progress)
-    state = begin(parameters)
+    state = begin(parameters, device)
+    progress.say(f"{parameters['architecture']} on {device.name}")
     if saved := checkpoints.latest():
         restore(state, saved)
-        progress.say(f"goes on after epoch {state.epoch}")
-    try:
-        fit(state, parameters, checkpoints, progress)
-    except KeyboardInterrupt:
-        checkpoints.flush()
-        raise StageError(
-            Exit.TERMINATED, f"stopped after epoch {state.epoch}", "run again: it goes on from the checkpoint"
-        ) from None
+        progress.say(f"goes on after epoch {state.epoch}, batch {state.batch}")
+    fit(state, Training(parameters, RECIPES[parameters["architecture"]], device, checkpoints, progress, stop))
     finish(state, parameters)
     checkpoints.remove_local()
 
 
-def _stop(signum: int, frame: Any) -> None:  # noqa: ARG001
-    raise KeyboardInterrupt
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep big blocks: handing them back to the kernel at each step halves the speed."""
-    trim_threshold, mmap_threshold = -1, -3  # malloc.h
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(trim_threshold, 2**30)
-        libc.mallopt(mmap_threshold, 2**30)
-
-
-def fingerprint(parameters: dict[str, Any]) -> str:
-    """What a checkpoint must share with a training to be its own: arrays, parameters and code."""
-    here = Path(__file__).parent
-    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
-    for file in (PROCESSED / "manifest.json", here / "train.py", here / "augment.py", here.parent / "model.py"):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def begin(parameters: dict[str, Any]) -> State:
-    """The state before the first step."""
-    torch.manual_seed(int(parameters["seed"]))
-    module = models.build(parameters["architecture"])
-    # Weight decay is for the kernels: on scales and biases it only fights the normalisation.
-    groups = [
-        {"params": [p for p in module.parameters() if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-        {"params": [p for p in module.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    rate = float(parameters["learningRate"])
-    optimizer = torch.optim.AdamW(groups, lr=rate, betas=BETAS)
-    schedule = Schedule(rate, int(parameters["epochs"]), float(parameters["maxTrainSeconds"]))
-    return State(module, copy.deepcopy(module).eval(), optimizer, schedule)
-
-
-def restore(state: State, saved: dict[str, Any]) -> None:
-    """Put a checkpoint's content into a fresh state."""
-    for name in ("module", "average", "optimizer", "schedule"):
-        getattr(state, name).load_state_dict(saved[name])
-    for name in PLAIN:
-        setattr(state, name, saved[name])
-
-
-def snapshot(state: State) -> dict[str, Any]:
-    """The content of a checkpoint."""
-    parts = {name: getattr(state, name).state_dict() for name in ("module", "average", "optimizer", "schedule")}
-    plain = {name: getattr(state, name) for name in PLAIN}
-    return {**parts, **plain}
-
-
-def fit(state: State, parameters: dict[str, Any], checkpoints: Checkpoints, progress: Progress) -> None:
+def fit(state: State, training: Training) -> None:
     """Epochs until the schedule is through, the time is up, or the val loss has long stopped falling."""
     pixels, labels = load_split("train")
     val_pixels, val_labels = load_split("val")
-    while not state.schedule.finished and state.stopped_by != "early":
-        started = time.monotonic()
-        torch.manual_seed(int(parameters["seed"]) * 1_000_003 + state.epoch)  # dropout, the same after a resume
-        loss = one_epoch(state, pixels, labels, parameters, started)
-        val_loss, accuracy = score(state.average, val_pixels, val_labels)
+    replicas = Replicas(state.module, training.device)
+    while not state.finished:
+        loss = one_epoch(state, replicas, pixels, labels, training)
+        if loss > DIVERGED:
+            raise diverged(state.epoch + 1, f"the mean loss is {loss:.0f}, that of guessing would be 0.7")
+        val_loss, accuracy = score(state.average, val_pixels, val_labels, training.device, replicas)
+        side = side_of(state.schedule.side, pixels.shape[-1])
         state.epoch += 1
-        state.seconds += time.monotonic() - started
-        keep_best(state, val_loss, accuracy)
+        state.batch = 0
+        state.count()
         state.schedule.epoch_done(state.seconds)
-        record(state, loss, val_loss, accuracy, progress)
-        state.stopped_by = why_stop(state, int(parameters["epochs"]))
-        checkpoints.save(snapshot(state))
+        keep_best(state, val_loss, accuracy)
+        record(state, loss, side, val_loss, accuracy, training.progress)
+        state.stopped_by = why_stop(state, int(training.parameters["epochs"]))
+        training.checkpoints.save(snapshot(state))
 
 
 def one_epoch(
-    state: State, pixels: torch.Tensor, labels: torch.Tensor, parameters: dict[str, Any], started: float
+    state: State, replicas: Replicas, pixels: torch.Tensor, labels: torch.Tensor, training: Training
 ) -> float:
-    """One pass over the train split in an order of its own; returns the mean loss. Stops early out of time."""
-    generator = torch.Generator().manual_seed(int(parameters["seed"]) * 1_000_003 + state.epoch)
-    order = torch.randperm(len(labels), generator=generator)
-    # A last batch of one has no variance to normalise by.
-    batches = [part for part in torch.split(order, int(parameters["batchSize"])) if len(part) > 1 or len(order) == 1]
-    criterion = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
-    state.module.train()
-    total = 0.0
-    for done, chosen in enumerate(batches):
-        for group in state.optimizer.param_groups:
-            group["lr"] = state.schedule.rate_at(done / len(batches))
-        loss = criterion(state.module(augment(pixels[chosen], generator)), labels[chosen])
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        state.optimizer.step()
-        _average(state)
-        total += float(loss.item())
-        if not math.isfinite(total):
-            raise config_error(
-                f"training diverged in epoch {state.epoch + 1}: the loss is {total}", "lower learningRate"
-            )
-        if state.schedule.out_of_time(state.seconds + time.monotonic() - started):
-            return total / (done + 1)
-    return total / len(batches)
+    """The rest of one pass over the train split; returns the mean loss. Stops early out of time.
 
-
-@torch.no_grad()
-def _average(state: State) -> None:
-    """Exponential moving average of weights and statistics: what is validated, and what is kept.
-
-    The first steps count more (as in TensorFlow's ExponentialMovingAverage), or a training of a few batches
-    would keep little but the weights it began with.
+    Raises StageError 143 between two steps once told to stop, with the state saved.
     """
-    state.steps += 1
-    decay = min(EMA_DECAY, (1 + state.steps) / (10 + state.steps))
-    for kept, now in zip(state.average.state_dict().values(), state.module.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(now, 1 - decay)
-        else:
-            kept.copy_(now)
+    order = begin_epoch(state, int(training.parameters["seed"]), len(labels))
+    size = int(training.parameters["batchSize"])
+    # A last batch of one has no variance to normalise by.
+    batches = [part for part in torch.split(order, size) if len(part) > 1 or len(order) == 1]
+    saved = state.seconds
+    for rows in batches[state.batch :]:
+        if training.stop.is_set():
+            stopped(state, training, len(batches))
+        for group in state.optimizer.param_groups:
+            group["lr"] = state.schedule.rate_at(state.batch / len(batches))
+        one_step(state, replicas, pixels, labels, rows, training)
+        state.batch += 1
+        state.count()
+        if state.schedule.out_of_time(state.seconds):
+            break
+        if state.seconds - saved > SAVE_SECONDS and state.batch < len(batches):
+            saved = state.seconds
+            training.checkpoints.save(snapshot(state))
+    return state.loss / max(state.batch, 1)
+
+
+def one_step(
+    state: State, replicas: Replicas, pixels: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor, training: Training
+) -> None:
+    """One batch, which holds these rows of the arrays."""
+    device, smoothing = training.device, training.recipe.label_smoothing
+    side = side_of(state.schedule.side, pixels.shape[-1])
+
+    def loss_of(forward: Any, part: int, own: torch.Tensor) -> torch.Tensor:
+        batch = augment(pixels[own].to(device.torch), state.chance[part], side)
+        with device.autocast():
+            logits = forward(batch)
+        wanted = labels[own].to(device.torch)
+        loss = nn.functional.cross_entropy(logits.float(), wanted, reduction="sum", label_smoothing=smoothing)
+        return loss / len(rows)
+
+    state.loss += replicas.backward(rows, loss_of)
+    state.optimizer.step()
+    average(state, training.recipe.average_decay)
+    if not math.isfinite(state.loss):
+        raise diverged(state.epoch + 1, f"the loss is {state.loss}")
+
+
+def side_of(share: float, whole: int) -> int:
+    """Pixels a side that are trained on: about `share` of the whole, in steps of 16, at least 32."""
+    return whole if share == 1.0 else min(whole, max(32, round(share * whole / 16) * 16))
+
+
+def stopped(state: State, training: Training, batches: int) -> None:
+    """Save what there is, here and in the bucket, and raise StageError 143."""
+    training.checkpoints.save(snapshot(state))
+    training.checkpoints.flush()
+    raise StageError(
+        Exit.TERMINATED,
+        f"stopped in epoch {state.epoch + 1}, after {state.batch} of {batches} batches",
+        "run again: it goes on from the checkpoint",
+    )
+
+
+def diverged(epoch: int, what: str) -> StageError:
+    """Weights or losses that are no numbers any more."""
+    return config_error(f"training diverged in epoch {epoch}: {what}", "lower learningRate")
 
 
 @torch.inference_mode()
-def logits_of(module: nn.Module, pixels: torch.Tensor, batch: int = 256) -> torch.Tensor:
-    """Logits (N, 2) of uint8 pixels (N, 3, S, S) in eval mode."""
+def logits_of(module: nn.Module, pixels: torch.Tensor, device: Device, batch: int = 256) -> torch.Tensor:
+    """Logits (N, 2), float32 on the CPU, of uint8 pixels (N, 3, S, S) in eval mode."""
     module.eval()
-    return torch.cat([module(models.normalize(part)) for part in torch.split(pixels, batch)])
+    parts = [torch.empty(0, 2)]
+    for part in torch.split(pixels, batch) if len(pixels) else ():
+        with device.autocast():
+            parts.append(module(models.normalize(part.to(device.torch))).float().cpu())
+    return torch.cat(parts)
 
 
-def score(module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
+def score(
+    module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor, device: Device, replicas: Replicas
+) -> tuple[float, float]:
     """Mean cross entropy and accuracy (0..1) on a split."""
-    logits = logits_of(module, pixels)
+    parts = replicas.map(
+        lambda part: logits_of(module, part, device), torch.tensor_split(pixels, len(replicas.replicas))
+    )
+    return measured(torch.cat(list(parts)), labels)
+
+
+def measured(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
+    """Mean cross entropy and accuracy (0..1) of logits (N, 2)."""
     loss = float(nn.functional.cross_entropy(logits, labels).item())
     return loss, (logits.argmax(dim=1) == labels).double().mean().item()
 
 
 def keep_best(state: State, val_loss: float, accuracy: float) -> None:
-    """Remember the averaged weights when the val loss is the lowest so far."""
+    """Remember the averaged weights when the val loss is the lowest so far. Raises StageError 78 for no number."""
+    if not math.isfinite(val_loss):
+        raise diverged(state.epoch, f"the val loss is {val_loss}")
     if not state.best or val_loss < state.best["valLoss"]:
         weights = {name: value.clone() for name, value in state.average.state_dict().items()}
         state.best = {"valLoss": val_loss, "valAccuracy": accuracy, "epoch": state.epoch, "weights": weights}
@@ -218,7 +198,7 @@ def why_stop(state: State, epochs: int) -> str:
     return "time" if state.schedule.shortened else "epochs"
 
 
-def record(state: State, loss: float, val_loss: float, accuracy: float, progress: Progress) -> None:
+def record(state: State, loss: float, side: int, val_loss: float, accuracy: float, progress: Progress) -> None:
     """Add the epoch to the history, the progress file and the log."""
     entry = {
         "epoch": state.epoch,
@@ -226,6 +206,7 @@ def record(state: State, loss: float, val_loss: float, accuracy: float, progress
         "valLoss": round(val_loss, 5),
         "valAccuracy": round(accuracy, 5),
         "learningRate": state.optimizer.param_groups[0]["lr"],
+        "side": side,
         "seconds": round(state.seconds, 2),
         "timestamp": int(time.time() * 1000),
         "system": resources.sample(),
@@ -240,27 +221,29 @@ def record(state: State, loss: float, val_loss: float, accuracy: float, progress
         epochs=epochs,
         valAccuracy=round(accuracy, 4),
         trainLoss=round(loss, 4),
-        etaSeconds=round(state.seconds / state.epoch * (epochs - state.epoch)),
+        etaSeconds=round(state.schedule.seconds_left(state.seconds)),
     )
     progress.say(f"epoch {state.epoch}/{epochs}: loss {loss:.3f}, val {val_loss:.3f}, accuracy {accuracy:.3f}")
 
 
 def finish(state: State, parameters: dict[str, Any]) -> None:
-    """Write the best weights with their temperature, and the history."""
+    """Write the best weights with their temperature, and the history; measured as served, on CPU in float32."""
     state.average.load_state_dict(state.best["weights"])
     pixels, labels = load_split("val")
+    logits = logits_of(state.average.cpu(), pixels, Device(torch.device("cpu"), half=False))
     metadata = {
         "architecture": parameters["architecture"],
         "imageSize": parameters["imageSize"],
         "classes": list(key.CLASSES),
-        "temperature": fit_temperature(logits_of(state.average, pixels), labels),
+        "temperature": fit_temperature(logits, labels),
     }
     MODEL.parent.mkdir(parents=True, exist_ok=True)
-    sha256 = models.save(MODEL, state.average, metadata)
+    with enough_disk(MODEL):
+        sha256 = models.save(MODEL, state.average, metadata)
     summary = {
         "epochs": state.epoch,
         "bestEpoch": state.best["epoch"],
-        "valAccuracy": round(state.best["valAccuracy"], 4),
+        "valAccuracy": round(measured(logits, labels)[1], 4),
         "stoppedBy": state.stopped_by,
         "seconds": round(state.seconds, 1),
     }
