@@ -4,10 +4,12 @@ It starts no program of the cluster.
 """
 
 import contextlib
+import errno
 import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +31,7 @@ NODE_NETWORK = "10.199.0.0/24"
 BALANCER_ADDRESSES = ("10.199.0.100", "100")  # the first one for Services, and how many
 SYSCTLS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 CGROUP = "cats-dogs"
+SHIMS = Path("/run/containerd")  # where containerd's shims and runc keep sockets and states whatever the settings say
 
 
 def require_root() -> None:
@@ -108,6 +111,21 @@ def clean(state: State) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             raise DevclusterError(f"{folder} can't be removed: something still uses it (`fuser -vm {folder}`)")
+    _remove_shims(Path("/run") / state.root.name)
+
+
+def _remove_shims(run: Path) -> None:
+    """Remove what dead shims left in the folder that every containerd of a machine shares, and it too once empty."""
+    for place in SHIMS.glob("s/*"):
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+            if client.connect_ex(str(place)) == errno.ECONNREFUSED:
+                place.unlink()
+    for kept in SHIMS.glob("runc/k8s.io/*/state.json"):
+        if f"{run}/" in kept.read_text():
+            shutil.rmtree(kept.parent, ignore_errors=True)
+    for folder in ("s", "runc/k8s.io", "runc", ""):
+        with contextlib.suppress(OSError):  # not there, or used by another containerd
+            (SHIMS / folder).rmdir()
 
 
 def _end_pods() -> None:

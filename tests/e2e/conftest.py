@@ -56,6 +56,8 @@ def leftovers() -> list[str]:
     found += [line for line in commands.run("nft", "list", "tables").splitlines() if "kube-proxy" in line]
     found += [str(folder) for folder in (state.root, Path("/run") / state.root.name) if folder.exists()]
     found += [str(root / host.CGROUP) for root in host.cgroup_roots() if (root / host.CGROUP).exists()]
+    found += [str(file) for file in host.SHIMS.glob("runc/k8s.io/*/state.json") if state.root.name in file.read_text()]
+    found += [str(place) for place in host.SHIMS.glob("s/*")]
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = process.read_bytes()
