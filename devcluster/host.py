@@ -116,16 +116,24 @@ def clean(state: State) -> None:
 
 def _remove_shims(run: Path) -> None:
     """Remove what dead shims left in the folder that every containerd of a machine shares, and it too once empty."""
-    for place in SHIMS.glob("s/*"):
-        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
-            if client.connect_ex(str(place)) == errno.ECONNREFUSED:
-                place.unlink()
+    for place in dead_sockets():
+        place.unlink(missing_ok=True)
     for kept in SHIMS.glob("runc/k8s.io/*/state.json"):
         if f"{run}/" in kept.read_text():
             shutil.rmtree(kept.parent, ignore_errors=True)
     for folder in ("s", "runc/k8s.io", "runc", ""):
         with contextlib.suppress(OSError):  # not there, or used by another containerd
             (SHIMS / folder).rmdir()
+
+
+def dead_sockets() -> list[Path]:
+    """The sockets of shims that nobody listens on any more."""
+    found = []
+    for place in SHIMS.glob("s/*"):
+        with socket.socket(socket.AF_UNIX) as client:
+            if client.connect_ex(str(place)) == errno.ECONNREFUSED:
+                found.append(place)
+    return found
 
 
 def _end_pods() -> None:

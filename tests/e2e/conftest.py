@@ -57,7 +57,7 @@ def leftovers() -> list[str]:
     found += [str(folder) for folder in (state.root, Path("/run") / state.root.name) if folder.exists()]
     found += [str(root / host.CGROUP) for root in host.cgroup_roots() if (root / host.CGROUP).exists()]
     found += [str(file) for file in host.SHIMS.glob("runc/k8s.io/*/state.json") if state.root.name in file.read_text()]
-    found += [str(place) for place in host.SHIMS.glob("s/*")]
+    found += [str(place) for place in host.dead_sockets()]
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = process.read_bytes()
