@@ -66,11 +66,7 @@ class SimpleCNN(_Blocks):
 
 
 class DeepCNN(_Blocks):
-    """Four blocks, for parts of an animal as wholes: 696,000 weights, 168 million multiplications for 96 x 96.
-
-    Residual networks with strided convolutions and with attention, of 900,000 weights, learned less per second
-    from 1,300 photographs.
-    """
+    """Four blocks, for parts of an animal as wholes: 696,000 weights, 168 million multiplications for 96 x 96."""
 
     def __init__(self) -> None:
         super().__init__((32, 64, 128, 160))
