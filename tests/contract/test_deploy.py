@@ -53,6 +53,13 @@ def test_rights_are_of_namespaces_and_never_wild() -> None:
         assert "secrets" not in rule["resources"]
 
 
+def test_what_asks_for_no_password_lets_in_private_networks_alone() -> None:
+    exposed = [document for document in everything() if document.get("spec", {}).get("type") == "LoadBalancer"]
+    assert {service["metadata"]["name"] for service in exposed} == {"mlflow-service", "object-store"}
+    for service in exposed:
+        assert service["spec"]["loadBalancerSourceRanges"] == ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+
+
 def test_both_namespaces_enforce_pod_security_restricted() -> None:
     namespaces = [document for document in everything() if document["kind"] == "Namespace"]
     assert {
