@@ -133,7 +133,7 @@ def test_a_version_says_what_it_is_and_where_it_comes_from(
         "sha256": sha256,
         "size": 4000,
         "architecture": "SimpleCNN",
-        "imageSize": 64,
+        "imageSize": 96,
         "classes": ["cat", "dog"],
         "metrics": {name: value for name, value in MEASURED.items() if name not in ("reliability", "sanity")}
         | {"valAccuracy": 0.7},
