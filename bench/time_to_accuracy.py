@@ -27,7 +27,7 @@ from torch import nn
 
 from catsdogs import key
 from catsdogs import model as models
-from catsdogs.pipeline import ingest, preprocess, raw, state, train
+from catsdogs.pipeline import ingest, preprocess, raw, scoring, state, train
 from catsdogs.pipeline.device import choose
 from catsdogs.pipeline.progress import Progress
 from catsdogs.pipeline.recipe import RECIPES
@@ -84,7 +84,7 @@ class Watch:
         start = time.monotonic()
         module = models.build("SimpleCNN")
         module.load_state_dict(content["average"])
-        _, accuracy = train.measured(train.logits_of(module, self.pixels, choose()), self.labels)
+        _, accuracy = scoring.measured(scoring.logits_of(module, self.pixels, choose()), self.labels)
         self.seconds = content["seconds"] - self.paused
         print(f"  ours: epoch {content['epoch']}, {self.seconds:.1f} s, {accuracy:.1%}", flush=True)
         if accuracy >= GOAL:

@@ -14,7 +14,7 @@ import torch
 from catsdogs import key
 from catsdogs import model as models
 from catsdogs.errors import Exit, StageError
-from catsdogs.pipeline import train
+from catsdogs.pipeline import scoring, train
 from catsdogs.pipeline.device import Device
 from catsdogs.pipeline.preprocess import load_split
 from catsdogs.pipeline.state import average, begin
@@ -98,7 +98,7 @@ def test_the_val_accuracy_is_that_of_the_saved_file(workspace: Path) -> None:
     training = trained()
     module, _ = models.load(MODEL, training["sha256"])
     pixels, labels = load_split("val")
-    hits = int((train.logits_of(module, pixels, CPU).argmax(dim=1) == labels).sum())
+    hits = int((scoring.logits_of(module, pixels, CPU).argmax(dim=1) == labels).sum())
 
     assert training["valAccuracy"] == round(hits / len(labels), 4)
 
@@ -142,8 +142,8 @@ def test_the_temperature_undoes_an_exaggeration() -> None:
     honest = torch.where(torch.arange(100) % 10 < 8, 1.0, -1.0) * (labels * 2 - 1)  # right in 8 of 10
     logits = torch.stack((-honest, honest), dim=1) * 0.693  # log(0.8 / 0.2) / 2
 
-    assert train.fit_temperature(logits, labels) == 1.0
-    assert train.fit_temperature(logits * 2, labels) == 2.0
+    assert scoring.fit_temperature(logits, labels) == 1.0
+    assert scoring.fit_temperature(logits * 2, labels) == 2.0
 
 
 def test_a_few_steps_are_enough_to_leave_the_first_weights(workspace: Path) -> None:

@@ -33,6 +33,9 @@ class Device:
         return f"{self.torch.type} in {'bfloat16' if self.half else 'float32'}"
 
 
+SERVED_ON = Device(torch.device("cpu"), half=False)
+
+
 def choose() -> Device:
     """CUDA if there is one, else the CPU made deterministic: same seed, same weights on CPUs of one kind."""
     if torch.cuda.is_available():

@@ -12,13 +12,14 @@ from catsdogs import key
 from catsdogs import model as models
 from catsdogs.pipeline import evaluation_plots as plots
 from catsdogs.pipeline import metrics, sanity
+from catsdogs.pipeline.device import SERVED_ON
 from catsdogs.pipeline.preprocess import load_split
 from catsdogs.pipeline.progress import Progress
+from catsdogs.pipeline.scoring import logits_of
 from catsdogs.pipeline.workspace import EVALUATION, INGESTED, MODEL, PROCESSED, TRAINING, read_json, write_json
 
 WORST = 24
 SHOWN = 22  # characters of a name under its picture
-BATCH = 256
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +33,7 @@ def run() -> None:
     training, processed = read_json(TRAINING), read_json(PROCESSED / "manifest.json")
     module, metadata = models.load(MODEL, training["sha256"])
     pixels, labels = load_split("test")
-    logits, truth = predict(module, pixels), labels.numpy()
+    logits, truth = logits_of(module, pixels, SERVED_ON).numpy(), labels.numpy()
     progress.report(1, 3, at_once=True)
     result = measure(logits, truth, metadata["temperature"])
     result["sanity"] = sanity.check(read_json(INGESTED / "manifest.json")["photos"], processed, result["confusion"])
@@ -47,13 +48,6 @@ def run() -> None:
         progress.say(f"warning: {warning}")
     low, high = result["testAccuracyLow"], result["testAccuracyHigh"]
     progress.say(f"test accuracy {result['testAccuracy']:.3f} ({low:.3f} to {high:.3f}) of {result['testCount']}")
-
-
-@torch.inference_mode()
-def predict(module: torch.nn.Module, pixels: torch.Tensor) -> Array:
-    """Logits (N, 2) of uint8 pixels (N, 3, S, S)."""
-    parts = [module(models.normalize(part)) for part in torch.split(pixels, BATCH)]
-    return np.asarray(torch.cat(parts).numpy())
 
 
 def measure(logits: Array, labels: Array, temperature: float) -> dict[str, Any]:

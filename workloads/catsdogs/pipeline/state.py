@@ -24,7 +24,17 @@ from catsdogs.pipeline.workspace import PROCESSED
 BETAS = (0.9, 0.99)
 PARTS = ("module", "average", "optimizer", "schedule")
 PLAIN = ("epoch", "batch", "loss", "steps", "seconds", "best", "history", "stopped_by")
-CODE = ("train.py", "state.py", "recipe.py", "augment.py", "schedule.py", "replicas.py", "device.py", "../model.py")
+CODE = (
+    "train.py",
+    "state.py",
+    "recipe.py",
+    "augment.py",
+    "schedule.py",
+    "replicas.py",
+    "scoring.py",
+    "device.py",
+    "../model.py",
+)
 
 
 @dataclass

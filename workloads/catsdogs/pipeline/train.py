@@ -19,11 +19,12 @@ from catsdogs.errors import Exit, StageError, config_error
 from catsdogs.pipeline import resources
 from catsdogs.pipeline.augment import augment
 from catsdogs.pipeline.checkpoint import Checkpoints, enough_disk
-from catsdogs.pipeline.device import Device, choose
+from catsdogs.pipeline.device import SERVED_ON, Device, choose
 from catsdogs.pipeline.preprocess import load_split
 from catsdogs.pipeline.progress import Progress
 from catsdogs.pipeline.recipe import RECIPES, Recipe
 from catsdogs.pipeline.replicas import Replicas
+from catsdogs.pipeline.scoring import fit_temperature, logits_of, measured
 from catsdogs.pipeline.state import State, average, begin, begin_epoch, fingerprint, restore, snapshot
 from catsdogs.pipeline.workspace import MODEL, TRAINING, read_parameters, write_json
 
@@ -155,17 +156,6 @@ def diverged(epoch: int, what: str) -> StageError:
     return config_error(f"training diverged in epoch {epoch}: {what}", "lower learningRate")
 
 
-@torch.inference_mode()
-def logits_of(module: nn.Module, pixels: torch.Tensor, device: Device, batch: int = 256) -> torch.Tensor:
-    """Logits (N, 2), float32 on the CPU, of uint8 pixels (N, 3, S, S) in eval mode."""
-    module.eval()
-    parts = [torch.empty(0, 2)]
-    for part in torch.split(pixels, batch) if len(pixels) else ():
-        with device.autocast():
-            parts.append(module(models.normalize(part.to(device.torch))).float().cpu())
-    return torch.cat(parts)
-
-
 def score(
     module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor, device: Device, replicas: Replicas
 ) -> tuple[float, float]:
@@ -174,12 +164,6 @@ def score(
         lambda part: logits_of(module, part, device), torch.tensor_split(pixels, len(replicas.replicas))
     )
     return measured(torch.cat(list(parts)), labels)
-
-
-def measured(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
-    """Mean cross entropy and accuracy (0..1) of logits (N, 2)."""
-    loss = float(nn.functional.cross_entropy(logits, labels).item())
-    return loss, (logits.argmax(dim=1) == labels).double().mean().item()
 
 
 def keep_best(state: State, val_loss: float, accuracy: float) -> None:
@@ -230,7 +214,7 @@ def finish(state: State, parameters: dict[str, Any]) -> None:
     """Write the best weights with their temperature, and the history; measured as served, on CPU in float32."""
     state.average.load_state_dict(state.best["weights"])
     pixels, labels = load_split("val")
-    logits = logits_of(state.average.cpu(), pixels, Device(torch.device("cpu"), half=False))
+    logits = logits_of(state.average.cpu(), pixels, SERVED_ON)
     metadata = {
         "architecture": parameters["architecture"],
         "imageSize": parameters["imageSize"],
@@ -248,10 +232,3 @@ def finish(state: State, parameters: dict[str, Any]) -> None:
         "seconds": round(state.seconds, 1),
     }
     write_json(TRAINING, {**summary, "sha256": sha256, "history": state.history})
-
-
-def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """The divisor of the logits, 0.25 to 4, with the lowest val loss (Guo et al. 2017, temperature scaling)."""
-    candidates = [round(2 ** (exponent / 16), 4) for exponent in range(-32, 33)]
-    losses = [nn.functional.cross_entropy(logits / value, labels).item() for value in candidates]
-    return candidates[losses.index(min(losses))]
