@@ -15,6 +15,7 @@ import pytest
 from demo import deploy
 from demo.drawings import draw
 from demo.kubectl import Kubectl, of
+from demo.store import BUCKET
 from devcluster import bare, cluster, commands, host, paths, processes
 from devcluster.progress import Reporter
 from tests.e2e.kube import RUN, Kube, training_run
@@ -102,9 +103,10 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def store(kube: Kube, kubectl: Kubectl, drawings: Path) -> Store:
-    """A bucket of its own with the drawings as raw photographs."""
+    """A bucket of its own with the drawings as raw photographs, beside the one where MLflow keeps its artifacts."""
     bucket = Store(deploy.address(kubectl, "object-store", 4443), f"e2e-{uuid.uuid4().hex[:8]}")
-    bucket.make_bucket(bucket.bucket)
+    for name in (BUCKET, bucket.bucket):
+        bucket.make_bucket(name)
     bucket.upload_raw(drawings)
     return bucket
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import requests
+from google.api_core.exceptions import Conflict
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
@@ -21,11 +22,13 @@ class Store:
         )
 
     def make_bucket(self, name: str) -> None:
-        """Make a bucket, waiting until the store answers."""
+        """Make a bucket unless it is there, waiting until the store answers."""
         until = time.monotonic() + 60
         while True:
             try:
                 self._client.create_bucket(name)
+            except Conflict:
+                return
             except requests.ConnectionError:
                 assert time.monotonic() < until, "the object store does not answer"
                 time.sleep(0.5)

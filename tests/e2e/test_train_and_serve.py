@@ -64,9 +64,18 @@ def test_the_bucket_holds_the_model_and_its_lineage(store: Store, trained: dict)
 
 
 def test_the_run_is_in_mlflow(mlflow: str, trained: dict) -> None:
-    run = get(f"{mlflow}/api/2.0/mlflow/runs/get?run_id={trained['lineage']['mlflowRunId']}")["run"]
+    run_id, sha256 = trained["lineage"]["mlflowRunId"], trained["model"]["sha256"]
+    run = get(f"{mlflow}/api/2.0/mlflow/runs/get?run_id={run_id}")["run"]
     assert run["info"]["status"] == "FINISHED"
+    tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    assert (tags["delivered"], tags["trainingRun"]) == ("whole", f"cats-dogs/{RUN}")
     assert "testAccuracy" in {metric["key"] for metric in run["data"]["metrics"]}
+    shown = get(f"{mlflow}/api/2.0/mlflow/artifacts/list?run_id={run_id}")["files"]
+    assert {file["path"] for file in shown} >= {"eda", "evaluation", "model"}
+    alias = f"{mlflow}/api/2.0/mlflow/registered-models/alias?name=cats-dogs&alias=candidate"
+    version = get(alias)["model_version"]
+    assert version["run_id"] == run_id
+    assert sha256 in {tag["value"] for tag in version["tags"]}
     assert trained["lineage"]["mlflowRunUrl"].startswith(f"{mlflow}/")  # a page for a browser here
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import enum
 import errno
-import re
 
 
 class Exit(enum.IntEnum):
@@ -36,7 +35,6 @@ REASONS = {
 }
 
 
-TORN = re.compile("PytorchStreamWriter failed writing|unexpected pos|iostream error")  # torch.save, torch 2.x
 DISK_HINT = "make room where the workspace lies, or give the pod a larger volume, then run again: what is done is kept"
 
 
@@ -66,10 +64,8 @@ def config_error(message: str, hint: str) -> StageError:
 
 
 def disk_full(error: BaseException) -> StageError | None:
-    """The StageError (exit 74) for an exception that means a full disk, or None. torch.save has one of its own."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    torn = isinstance(error, RuntimeError) and bool(TORN.search(str(error)))
-    if not full and not torn:
+    """The StageError (exit 74) for an exception that means a full disk, or None."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return None
-    where = f" for {error.filename}" if isinstance(error, OSError) and error.filename else ""
+    where = f" for {error.filename}" if error.filename else ""
     return StageError(Exit.DISK_FULL, f"the disk is full: no space left{where}", DISK_HINT)

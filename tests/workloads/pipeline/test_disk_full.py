@@ -15,7 +15,7 @@ import pytest
 
 from catsdogs.errors import DISK_HINT
 from catsdogs.pipeline import __main__ as pipeline
-from catsdogs.pipeline.workspace import INGESTED, TRAINING
+from catsdogs.pipeline.workspace import INGESTED, PROCESSED, TRAINING
 
 ROOM = 48 * 1024
 
@@ -46,11 +46,15 @@ def fill(folder: Path) -> Path:
     return filler
 
 
-@pytest.mark.parametrize(("stage", "made"), [("ingest", INGESTED / "manifest.json"), ("train", TRAINING)])
+@pytest.mark.parametrize(
+    ("stage", "made"),
+    [("ingest", INGESTED / "manifest.json"), ("preprocess", PROCESSED / "manifest.json"), ("train", TRAINING)],
+)
 def test_a_full_disk_is_said_and_a_retry_completes(
     disk: Path, stage: str, made: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(disk / "data/ingested") if stage == "ingest" else None
+    if stage != "train":
+        shutil.rmtree(disk / made.parent)
     filler = fill(disk)
 
     assert pipeline.main([stage]) == 74

@@ -117,8 +117,8 @@ def test_a_full_disk_is_said_and_nothing_is_lost(file: Path, workspace: Path, mo
         train.run()
 
     assert (caught.value.code, caught.value.message) == (
-        Exit.UNAVAILABLE,
-        f"{file} can't be written: the disk is full",
+        Exit.DISK_FULL,
+        f"the disk is full: no space left for {file}",
     )
     assert (CHECKPOINT.exists(), MODEL.exists()) == (True, False)
     train.run()

@@ -88,6 +88,7 @@ def test_a_training_is_one_run_with_all_that_leads_back(
         "version": "abc",
         "gitCommit": "c0ffee",
         "dataVersion": "d1",
+        "delivered": "whole",
         "mlflow.runName": "cats-dogs/demo",
     }
     assert run.data.metrics == {
@@ -131,10 +132,12 @@ def test_what_a_broken_delivery_left_out_is_made_up_for(mlflow_server: str, clie
     first = tracking.track(mlflow_server, broken)
 
     assert first.missed.startswith(f"{mlflow_server}: FileNotFoundError: ")
-    assert client.get_run(first.run_id).info.status == "RUNNING"
+    run = client.get_run(first.run_id)
+    assert (run.info.status, "delivered" in run.data.tags) == ("FINISHED", False)
     second = tracking.track(mlflow_server, record(tmp_path, "u3"))
     assert second == Tracked(first.run_id, first.url, missed="")
-    assert client.get_run(first.run_id).info.status == "FINISHED"
+    run = client.get_run(first.run_id)
+    assert (run.info.status, run.data.tags["delivered"]) == ("FINISHED", "whole")
     assert len(client.get_metric_history(first.run_id, "epoch/valLoss")) == 3
 
 

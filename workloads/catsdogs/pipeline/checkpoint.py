@@ -4,7 +4,6 @@ It must not slow the training: the bucket gets the newest one from a thread, and
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import os
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 
 from catsdogs import key
-from catsdogs.errors import Exit, StageError
+from catsdogs.errors import StageError, disk_full
 from catsdogs.pipeline import bucket as store
 from catsdogs.pipeline.progress import Progress
 from catsdogs.pipeline.workspace import CHECKPOINT
@@ -29,18 +28,13 @@ FLUSH_SECONDS = 8.0
 
 @contextlib.contextmanager
 def enough_disk(path: Path) -> Iterator[None]:
-    """Turn a full disk while `path` is written into StageError 75; what else goes wrong stays as it is."""
+    """Turn a full disk while `path` is written into StageError 74; what else goes wrong stays as it is."""
     try:
         yield
     except OSError as error:
         path.unlink(missing_ok=True)  # half a file, and in the way of all others
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise StageError(
-            Exit.UNAVAILABLE,
-            f"{path} can't be written: the disk is full",
-            "free space in the workspace, or give it a larger disk, and run again: it goes on from the last checkpoint",
-        ) from error
+        error.filename = error.filename or str(path)
+        raise disk_full(error) or error from None
 
 
 class Checkpoints:

@@ -122,11 +122,18 @@ def reproduce(
 def push(folder: Path) -> None:
     """Send the files that dvc.lock names to the bucket. Raises StageError when that fails.
 
+    Twice when it fails for a while: gcsfs gives a file up when the answer that ended its upload was lost, since its
+    session is gone then; what has arrived is not sent again.
     Not the run cache: DVC would send it first, and all of it each time, one entry after the other.
     """
-    ended = _run(folder, ["push", "--jobs", "8"])
-    if ended.code:
-        raise failure(ended.error, "the data cache could not be sent to the bucket", Exit.UNAVAILABLE)
+    what = "the data cache could not be sent to the bucket"
+    for last in (False, True):
+        ended = _run(folder, ["push", "--jobs", "8"])
+        if not ended.code:
+            return
+        error = failure(ended.error, what, Exit.UNAVAILABLE)
+        if last or error.code != Exit.UNAVAILABLE:
+            raise error
 
 
 def pull(folder: Path) -> None:

@@ -20,6 +20,7 @@ PAGE = "{uri}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learnin
 MODEL = "cats-dogs"
 CANDIDATE = "candidate"
 MODEL_FOLDER = "model"
+DELIVERED = "delivered"  # the tag of a run that has all
 # MLflow's own retries would send a slow request twice and so make two runs; we look first, then try again.
 LIMITS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -110,9 +111,11 @@ def _cause(error: BaseException) -> str:
 
 
 def _deliver(uri: str, record: Record, found: dict[str, str]) -> None:
-    """Find or make the run, and bring it to FINISHED; `found` gets run_id and url as soon as they are known."""
+    """Find or make the run, and complete it; `found` gets run_id and url as soon as they are known.
+
+    The run is ended whatever was missed: the training is over, and a run at work for ever would say otherwise.
+    """
     from mlflow import MlflowClient
-    from mlflow.entities import Param
 
     client = MlflowClient(tracking_uri=uri)
     experiment = _experiment(client)
@@ -123,8 +126,18 @@ def _deliver(uri: str, record: Record, found: dict[str, str]) -> None:
     run_id = run.info.run_id
     page = PAGE.format(uri=uri.rstrip("/"), experiment=experiment, run=run_id)
     found |= {"run_id": run_id, "url": page}
-    if run.info.status == "FINISHED":
+    if DELIVERED in run.data.tags:
         return  # by a pod that ended before it had published
+    try:
+        _fill(client, run_id, record)
+    finally:
+        client.set_terminated(run_id)
+    client.set_tag(run_id, DELIVERED, "whole")
+
+
+def _fill(client: Any, run_id: str, record: Record) -> None:
+    from mlflow.entities import Param
+
     metrics = list(_metrics(record))
     for begin in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[begin : begin + BATCH])
@@ -133,7 +146,6 @@ def _deliver(uri: str, record: Record, found: dict[str, str]) -> None:
     for folder, files in record.artifacts.items():
         for file in files:
             client.log_artifact(run_id, str(file), folder)
-    client.set_terminated(run_id)
 
 
 def _experiment(client: Any) -> str:
