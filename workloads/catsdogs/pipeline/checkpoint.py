@@ -57,7 +57,7 @@ class Checkpoints:
         return bool(self.bucket and self.version)
 
     def save(self, content: dict[str, Any]) -> None:
-        """Write a checkpoint, whole or not at all, and have it sent. Raises StageError 75 when the disk is full."""
+        """Write a checkpoint, whole or not at all, and have it sent. Raises StageError 74 when the disk is full."""
         buffer = io.BytesIO()
         torch.save({**content, "fingerprint": self.fingerprint}, buffer)
         data = buffer.getbuffer()

@@ -82,12 +82,10 @@ def _json(bucket: Any, path: str) -> dict[str, Any] | None:
 def _copy(bucket: Any, source: str, target: str) -> bool:
     """Copy within the bucket; False when the source is not there (anymore)."""
     from google.api_core.exceptions import NotFound
-    from google.cloud.storage.retry import DEFAULT_RETRY
 
-    retry = DEFAULT_RETRY.with_timeout(store.RETRY_SECONDS)
     with store.explained(key.uri(bucket.name, source)):
         try:
-            bucket.copy_blob(bucket.blob(source), bucket, target, timeout=store.TIMEOUT, retry=retry)
+            bucket.copy_blob(bucket.blob(source), bucket, target, timeout=store.TIMEOUT, retry=store.retry())
         except NotFound:
             return False
     return True

@@ -47,7 +47,7 @@ class Training:
 def run() -> None:
     """The stage: data/processed to model/model.pt and model/training.json.
 
-    Raises StageError 143 when told to stop (all but the current step is kept), 78 when the loss diverges, 75 when
+    Raises StageError 143 when told to stop (all but the current step is kept), 78 when the loss diverges, 74 when
     the disk is full.
     """
     stop = threading.Event()
