@@ -6,10 +6,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from catsdogs import key
 from catsdogs.errors import Exit, StageError, config_error
@@ -17,6 +17,7 @@ from catsdogs.errors import Exit, StageError, config_error
 THREADS = 16
 TIMEOUT = 30.0
 RETRY_SECONDS = 60.0
+T = TypeVar("T")
 SESSIONS = 3  # a resumable upload whose session is lost (404) has to begin anew, says Cloud Storage
 REQUEST_TIMEOUT = 408
 NAMES = "items(name),nextPageToken"
@@ -72,6 +73,12 @@ def open_bucket(name: str) -> Any:
         client._http.mount("https://", HTTPAdapter(pool_maxsize=THREADS))
         client._http.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
         return client.bucket(name)
+
+
+def together(work: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
+    """The results of `work` for each of `items`, in order, by THREADS threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(work, items))
 
 
 def retry() -> Any:

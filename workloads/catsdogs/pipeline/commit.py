@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def publish(
     """
     scratch = key.checkpoint_prefix(version)
     staged = f"{scratch}publish/{uuid.uuid4().hex}/"
-    _together(lambda item: store.upload(bucket, staged + item[0], item[1]), files.items())
+    store.together(lambda item: store.upload(bucket, staged + item[0], item[1]), files.items())
     record = work / "commit.json"
     write_json(record, {"staged": staged, "files": sorted(files), "described": described})
     store.upload(bucket, scratch + RECORD, record, once=True)
@@ -56,7 +55,7 @@ def finish(bucket: Any, version: str, work: Path) -> dict[str, Any] | None:
     if (first := published(bucket, version)) is not None or record is None:
         return first
     target = key.model_prefix(version)
-    if all(_together(lambda name: _copy(bucket, record["staged"] + name, target + name), record["files"])):
+    if all(store.together(lambda name: _copy(bucket, record["staged"] + name, target + name), record["files"])):
         write_json(work / CLOSING, record["described"])
         store.upload(bucket, target + CLOSING, work / CLOSING, once=True)
     # Else somebody else has finished it, and cleaned up, in between.
@@ -89,8 +88,3 @@ def _copy(bucket: Any, source: str, target: str) -> bool:
         except NotFound:
             return False
     return True
-
-
-def _together(work: Callable[[Any], bool], items: Iterable[Any]) -> list[bool]:
-    with ThreadPoolExecutor(store.THREADS) as pool:
-        return list(pool.map(work, items))

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import yaml
 
@@ -18,7 +17,6 @@ from catsdogs.pipeline.objects import Stored
 from catsdogs.pipeline.retention import Inventory, Version
 
 FILES, RUNS = f"{key.DVC_PREFIX}/files/md5/", f"{key.DVC_PREFIX}/runs/"
-T = TypeVar("T")
 
 
 def take(bucket: Any) -> Inventory:
@@ -26,19 +24,21 @@ def take(bucket: Any) -> Inventory:
     models = _by_folder(objects.listed(bucket, key.MODELS_PREFIX), key.MODELS_PREFIX)
     cache = {stored.name.removeprefix(FILES).replace("/", "", 1): stored for stored in objects.listed(bucket, FILES)}
     folders = dict(
-        _together(lambda digest: (digest, _files_of(bucket, digest)), (d for d in cache if d.endswith(".dir")))
+        store.together(lambda digest: (digest, _files_of(bucket, digest)), (d for d in cache if d.endswith(".dir")))
     )
     closed = [(name, closing) for name, found in models.items() if (closing := _model_json(name, found)) is not None]
     data = _by_folder(objects.listed(bucket, key.DATASETS_PREFIX), key.DATASETS_PREFIX)
     data.pop("raw", None)  # the photographs themselves are nobody's garbage
     return Inventory(
-        versions=tuple(_together(lambda one: _version(bucket, one[0], one[1], folders), closed)),
+        versions=tuple(store.together(lambda one: _version(bucket, one[0], one[1], folders), closed)),
         models=models,
         data=data,
         checkpoints=_by_folder(objects.listed(bucket, key.CHECKPOINTS_PREFIX), key.CHECKPOINTS_PREFIX),
         cache=cache,
         folders=folders,
-        run_cache=tuple(_together(lambda entry: (entry, _brings_back(bucket, entry)), objects.listed(bucket, RUNS))),
+        run_cache=tuple(
+            store.together(lambda entry: (entry, _brings_back(bucket, entry)), objects.listed(bucket, RUNS))
+        ),
     )
 
 
@@ -47,12 +47,7 @@ def versions(bucket: Any) -> list[tuple[Stored, dict[str, Any]]]:
     models = _by_folder(objects.listed(bucket, key.MODELS_PREFIX), key.MODELS_PREFIX)
     closed = [stored for name, found in models.items() if (stored := _model_json(name, found)) is not None]
     closed.sort(key=lambda stored: stored.created, reverse=True)
-    return list(_together(lambda stored: (stored, json.loads(store.download(bucket, stored.name))), closed))
-
-
-def _together(work: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
-    with ThreadPoolExecutor(store.THREADS) as pool:
-        return list(pool.map(work, items))
+    return list(store.together(lambda stored: (stored, json.loads(store.download(bucket, stored.name))), closed))
 
 
 def _by_folder(listed: Iterable[Stored], prefix: str) -> dict[str, list[Stored]]:
