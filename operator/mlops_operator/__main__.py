@@ -42,7 +42,7 @@ async def operate(settings: Settings, health_port: int, metrics_port: int) -> No
     finally:
         await probe.cleanup()
         await context.cluster.close()
-        context.bucket.close()
+        await context.bucket.close()
 
 
 async def until_first_ends(context: Context) -> None:
@@ -55,13 +55,14 @@ async def until_first_ends(context: Context) -> None:
         # Kopf would else ask for the user's name, and the image's user has none.
         identity=cast(Any, "mlops-operator"),
     )
-    parts = (watches, context.queue.run(), background.resync(context), background.poll_progress(context))
+    others = (background.resync, background.poll_progress, background.post_events)
+    parts = (watches, context.queue.run(), *(part(context) for part in others))
     tasks = [asyncio.create_task(part) for part in parts]
-    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in others:
+    done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in running:
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
     for task in done:
         task.result()
 
