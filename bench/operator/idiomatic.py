@@ -55,10 +55,11 @@ def follow(body: kopf.Body, name: str, namespace: str, patch: kopf.Patch, **_: A
     pods = client.CoreV1Api().list_namespaced_pod(namespace, label_selector=f"app.kubernetes.io/instance={name}")
     if job.status.succeeded:
         patch.status.update(ended(run, run.status, True, "Completed", "The Job is complete", datetime.now(UTC)))
-    elif pods.items and (stage := current_stage(plain(pods.items[-1]))):
-        if stage != run.status.get("stage"):
-            draft = {**run.status, "stage": stage}
-            patch.status.update(active(run, draft, STAGE_REASONS[stage], f"Stage {stage} runs", datetime.now(UTC)))
+        return
+    stage = current_stage(plain(pods.items[-1])) if pods.items else None
+    if stage and stage != run.status.get("stage"):
+        draft = {**run.status, "stage": stage}
+        patch.status.update(active(run, draft, STAGE_REASONS[stage], f"Stage {stage} runs", datetime.now(UTC)))
 
 
 def plain(pod: client.V1Pod) -> Mapping[str, Any]:

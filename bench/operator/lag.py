@@ -17,7 +17,7 @@ LAGS = "BENCH_LAGS"
 
 @contextlib.asynccontextmanager
 async def sampled() -> AsyncIterator[None]:
-    """Sample while the body runs; at its end write pairs of monotonic time and lag in seconds to the file $BENCH_LAGS."""
+    """Sample while the body runs; at its end write pairs of monotonic time and lag (seconds) to file $BENCH_LAGS."""
     samples = array("d")
 
     async def sample() -> None:
@@ -33,7 +33,11 @@ async def sampled() -> AsyncIterator[None]:
     finally:
         task.cancel()
         if LAGS in os.environ:
-            Path(os.environ[LAGS]).write_bytes(samples.tobytes())
+            write(Path(os.environ[LAGS]), samples)
+
+
+def write(file: Path, samples: array[float]) -> None:
+    file.write_bytes(samples.tobytes())
 
 
 def read(file: Path, begin: float, end: float) -> list[float]:

@@ -25,6 +25,11 @@ class Peer:
     env: dict[str, str]
 
     @property
+    def follows(self) -> bool:
+        """Whether it follows its Jobs to their end: the floor only makes them."""
+        return self.name != "floor"
+
+    @property
     def pid(self) -> int:
         return self.process.pid
 

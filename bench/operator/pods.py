@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any, TextIO
 from aiohttp import web
 
 from bench.operator.rest import AT_ONCE, JOBS, MERGE, PODS, Api, Object, connect
+from bench.operator.world import Process, World
 from catsdogs.key import STAGES
 from mlops_operator.api.times import timestamp
 from mlops_operator.builders.job import PROGRESS_PORT
@@ -34,6 +36,28 @@ SUMMARIES: Mapping[str, Mapping[str, Any]] = {
     "train": {"epochs": 20, "valAccuracy": 0.9},
     "evaluate": {"sha256": "a" * 64, "testAccuracy": 0.91, "testCount": 300},
 }
+
+
+@dataclass(frozen=True)
+class Player:
+    """The process that plays, and what it notes."""
+
+    process: Process
+    log: Path
+
+
+@contextlib.contextmanager
+def played(world: World, namespace: str, mode: str, seconds: float = 0.0, spread: float = 0.0) -> Iterator[Player]:
+    """Play while the body runs."""
+    log = world.folder / f"pods-{namespace}-{time.monotonic_ns()}.log"
+    words = (
+        f"--kubeconfig={world.kubeconfig} --namespace={namespace} --mode={mode} --seconds={seconds} --spread={spread}"
+    )
+    process = world.start(f"pods-{namespace}", "bench.operator.pods", *words.split(), f"--log={log}")
+    try:
+        yield Player(process, log)
+    finally:
+        process.stop()
 
 
 @dataclass

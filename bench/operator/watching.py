@@ -24,14 +24,21 @@ class Seen:
     lines: list[tuple[float, bytes]] = field(default_factory=list)
 
     async def recorded(self, count: int, patience: float) -> None:
-        """Wait until `count` runs have a status that names their Job; SystemExit after `patience` seconds."""
+        """Wait until `count` runs have a status that names their Job."""
+        await self._until(b'"jobUID":"', count, patience)
+
+    async def completed(self, count: int, patience: float) -> None:
+        """Wait until `count` runs have ended well."""
+        await self._until(b'"reason":"Completed"', count, patience)
+
+    async def _until(self, part: bytes, count: int, patience: float) -> None:
         until, read = time.monotonic() + patience, 0
         names: set[bytes] = set()
         while len(names) < count:
             fresh, read = self.lines[read:], len(self.lines)
-            names |= {found[1] for _, line in fresh if b'"jobUID":"' in line and (found := _NAME.search(line))}
+            names |= {found[1] for _, line in fresh if part in line and (found := _NAME.search(line))}
             if time.monotonic() > until:
-                raise SystemExit(f"{len(names)} of {count} runs have a Job and a status after {patience:.0f} s")
+                raise SystemExit(f"only {len(names)} of {count} runs have {part.decode()} after {patience:.0f} s")
             await asyncio.sleep(0.005)
 
     def firsts(self) -> dict[tuple[str, str], float]:

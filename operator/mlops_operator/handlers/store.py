@@ -8,6 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from mlops_operator.builders.job import NAME as TRAINER
+
+NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 Object = Mapping[str, Any]
 
@@ -79,7 +82,7 @@ def newer(one: Object, other: Object) -> bool:
 
 def slim(item: Object) -> Object:
     """The object without the parts that nobody here reads: who owns which field, what kubectl last applied,
-    the pod template of a Job, the spec of a pod."""
+    the pod template of a Job, the spec of a training pod."""
     kind, metadata = item["kind"], dict(item["metadata"])
     if kind not in _KEEPS_MANAGED_FIELDS:
         metadata.pop("managedFields", None)
@@ -88,7 +91,7 @@ def slim(item: Object) -> Object:
     small = {**item, "metadata": metadata}
     if kind == "Job" and "spec" in item:
         small["spec"] = without(item["spec"], "template")
-    if kind == "Pod":
+    if kind == "Pod" and metadata.get("labels", {}).get(NAME) == TRAINER:
         small.pop("spec", None)
     slimmed: Object = shared(small)
     return slimmed

@@ -46,3 +46,25 @@ def test_managed_fields_are_kept_only_where_they_are_read() -> None:
         store.put(full)
     found = [store.get(kind, "team", "a") for kind in ("Pod", "Deployment")]
     assert ["managedFields" in each["metadata"] for each in found if each] == [False, True]
+
+
+def test_what_nobody_reads_is_not_kept() -> None:
+    store = Store()
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"}
+    labels = {"app.kubernetes.io/instance": "demo", "app.kubernetes.io/name": "cats-dogs-trainer"}
+    metadata = {"name": "a", "namespace": "team", "uid": "u", "resourceVersion": "1"}
+    whole = {"metadata": {**metadata, "labels": labels, "annotations": annotations, "managedFields": []}}
+    store.put({**whole, "kind": "TrainingRun", "spec": {"suspend": False}})
+    store.put({**whole, "kind": "Job", "spec": {"suspend": True, "template": {}}, "status": {"active": 1}})
+    store.put({**whole, "kind": "Pod", "spec": {"containers": []}, "status": {"phase": "Running"}})
+    kept = {"metadata": {**metadata, "labels": labels, "annotations": {"mine": "1"}}}
+    assert store.get("TrainingRun", "team", "a") == {**kept, "kind": "TrainingRun", "spec": {"suspend": False}}
+    assert store.get("Job", "team", "a") == {**kept, "kind": "Job", "spec": {"suspend": True}, "status": {"active": 1}}
+    assert store.get("Pod", "team", "a") == {**kept, "kind": "Pod", "status": {"phase": "Running"}}
+
+
+def test_a_servers_pod_keeps_its_spec_for_the_model_it_names() -> None:
+    store = Store()
+    pod = {**item("a", 1), "spec": {"containers": [{"name": "server"}]}}
+    store.put(pod)
+    assert store.get("Pod", "team", "a") == pod
