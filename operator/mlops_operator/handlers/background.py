@@ -1,4 +1,4 @@
-"""The background work: complete lists at start and every minute, the trainers' progress, events.
+"""The background work: complete lists at start and again every minute, and the events that passes leave.
 
 It only feeds the store and the queue; watches may fail or lie, the lists put things right.
 """
@@ -9,14 +9,12 @@ import time
 
 import aiohttp
 
-from mlops_operator import metrics, progress
+from mlops_operator import metrics
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
-from mlops_operator.builders.common import label_value
 from mlops_operator.cluster import ApiException, ConflictError
 from mlops_operator.handlers.context import KINDS, POD_MONITORING, Context, Watched
 from mlops_operator.handlers.queue import Key
-from mlops_operator.status.pod import current_stage, newest, phase
 from mlops_operator.status.run import finished
 
 log = logging.getLogger(__name__)
@@ -24,7 +22,6 @@ log = logging.getLogger(__name__)
 RESYNC_SECONDS = 60.0
 RESYNC_LAST = 120.0
 RETRY_SECONDS = 5.0
-PROGRESS_SECONDS = 3.0
 LIST_MAX_AGE = 180.0
 UNREACHABLE = (ApiException, aiohttp.ClientError, OSError, TimeoutError)
 
@@ -91,39 +88,6 @@ def list_age(context: Context) -> float:
 def healthy(context: Context) -> bool:
     """Whether the operator still sees the cluster."""
     return list_age(context) < LIST_MAX_AGE
-
-
-async def poll_progress(context: Context) -> None:
-    """Ask each running trainer how far it is, until cancelled."""
-    async with progress.session() as session:
-        while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            await asyncio.gather(*(_poll(context, session, *run) for run in running(context)))
-
-
-def running(context: Context) -> list[tuple[Key, str, str, str]]:
-    """Key, UID, stage and pod address of each run whose pod is running a stage."""
-    found = []
-    for namespace in context.settings.namespaces:
-        for run in context.store.all(TRAINING_RUN, namespace):
-            if finished(run.get("status", {})):
-                context.progress.pop(run["metadata"]["uid"], None)
-                continue
-            pod = newest(context.store.pods(namespace, label_value(run["metadata"]["name"])))
-            if pod is None or phase(pod) not in ("Pending", "Running"):
-                continue
-            stage, address = current_stage(pod), pod.get("status", {}).get("podIP")
-            if stage and address:
-                key = Key(TRAINING_RUN, namespace, run["metadata"]["name"])
-                found.append((key, run["metadata"]["uid"], stage, address))
-    return found
-
-
-async def _poll(context: Context, session: aiohttp.ClientSession, key: Key, uid: str, stage: str, ip: str) -> None:
-    said = await progress.ask(session, ip, stage)
-    if said is not None:
-        context.progress[uid] = said
-        context.queue.add(key)
 
 
 async def post_events(context: Context) -> None:

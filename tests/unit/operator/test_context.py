@@ -1,14 +1,20 @@
 """What the operator hears of: who gets a pass for it, who does not, and what lists put right."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any, cast
+
+from kubernetes.aio.dynamic.exceptions import api_exception
 
 from mlops_operator.api.settings import Settings
 from mlops_operator.bucket import Bucket
-from mlops_operator.cluster import Cluster
-from mlops_operator.handlers.background import relist
+from mlops_operator.cluster import ApiException, Cluster
+from mlops_operator.handlers.background import post_events, relist
 from mlops_operator.handlers.context import Context
+from mlops_operator.handlers.execute import post_events as leave_events
 from mlops_operator.handlers.queue import Key, WorkQueue
+from mlops_operator.reconcile.plan import Event, Plan
 
 RUN, SERVER = Key("TrainingRun", "team", "demo"), Key("ModelServer", "team", "api")
 
@@ -134,3 +140,29 @@ async def test_what_came_while_the_list_was_read_is_kept() -> None:
     here.seen("ADDED", item("TrainingRun", "again", 1))
     await relist(here)
     assert {run["metadata"]["uid"] for run in here.store.all("TrainingRun", "team")} == {"u", "second"}
+
+
+async def test_events_are_posted_apart_from_the_passes_and_a_refused_one_holds_up_none() -> None:
+    posted: list[Any] = []
+    done = asyncio.Event()
+
+    class Refusing(Listed):
+        async def create(self, body: dict[str, Any]) -> None:
+            posted.append(body["reason"])
+            if body["reason"] == "Pending":
+                raise api_exception(ApiException(status=409, reason="Conflict"))
+            if body["reason"] == "Training":
+                raise ApiException(status=503, reason="Unavailable")
+            done.set()
+
+    here, _ = context(Refusing())
+    events = tuple(Event("Normal", reason, "as told") for reason in ("Pending", "Training", "Completed"))
+    run = {**item("TrainingRun", "demo", 1), "apiVersion": "mlops.cats-dogs.io/v1alpha1"}
+    leave_events(here, run, Plan(events=events), datetime.now(UTC))
+    assert posted == []
+    task = asyncio.create_task(post_events(here))
+    async with asyncio.timeout(10):
+        await done.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert posted == ["Pending", "Training", "Completed"]
