@@ -3,6 +3,7 @@
 Holds them together and translates a change of an object into the keys it concerns; does no I/O.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from mlops_operator.handlers.store import INSTANCE, Store
 from mlops_operator.status.conditions import get_condition
 
 MANAGED = f"app.kubernetes.io/managed-by={MANAGER}"
+
+EVENTS_WAITING = 10_000
 
 
 @dataclass(frozen=True)
@@ -59,19 +62,28 @@ class Context:
     progress: dict[str, Progress] = field(default_factory=dict)
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    events: asyncio.Queue[Mapping[str, Any]] = field(default_factory=lambda: asyncio.Queue(EVENTS_WAITING))
     pod_monitoring: bool = False
     listed_at: float = field(default_factory=time.monotonic)
 
     def seen(self, type_: str | None, item: Mapping[str, Any]) -> None:
-        """An object was reported by a watch: remember it and ask for the passes it gives cause to."""
+        """An object was reported by a watch or list: if that is news, ask for the passes it gives cause to."""
         metadata = item["metadata"]
+        old = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
         if type_ == "DELETED":
-            old = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
             self.store.remove(item["kind"], metadata["namespace"], metadata["name"], metadata["uid"])
-        else:
-            old = self.store.put(item)
+        elif not self.store.put(item):
+            return
         for key in self.concerned(type_, old, item):
             self.queue.add(key)
+
+    def wrote(self, item: Mapping[str, Any]) -> None:
+        """The answer to an own write: as news, so that what follows from it gets its pass; not if the object was
+        deleted since."""
+        metadata = item["metadata"]
+        known = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
+        if known is not None and known["metadata"]["uid"] == metadata["uid"]:
+            self.seen("MODIFIED", item)
 
     def concerned(self, type_: str | None, old: Mapping[str, Any] | None, item: Mapping[str, Any]) -> list[Key]:
         """The resources that want a pass because `old` became `item`."""

@@ -33,7 +33,7 @@ async def process(context: Context, key: Key) -> float | None:
             continue
         await execute.apply_children(context, plan)
         await execute.delete_children(context, key.namespace, plan)
-        await execute.post_events(context, resource, plan, now)
+        execute.post_events(context, resource, plan, now)
         return plan.requeue_after
     raise UnsettledError(f"{key} changed {ROUNDS} times during one pass")
 

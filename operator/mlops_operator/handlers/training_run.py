@@ -44,7 +44,7 @@ async def process(context: Context, key: Key) -> float | None:
             continue
         await execute.apply_children(context, plan)
         await execute.delete_children(context, key.namespace, plan)
-        await execute.post_events(context, resource, plan, now)
+        execute.post_events(context, resource, plan, now)
         return plan.requeue_after
     raise UnsettledError(f"{key} changed {ROUNDS} times during one pass")
 
@@ -55,7 +55,8 @@ async def gather(context: Context, resource: Mapping[str, Any]) -> Observed:
     job = context.store.get("Job", run.namespace, run.name)
     if finished(run.status) or run.deleting:
         return Observed(job=job)
-    if own_job(run, job) is None:
+    # Of a new run no Job is asked for: making one fails where the name is taken, and then it is read.
+    if own_job(run, job) is None and (job is not None or run.status.get("jobUID")):
         job = await context.cluster.read("batch/v1", "Job", run.namespace, run.name)
         if job is None:
             context.store.remove("Job", run.namespace, run.name)
@@ -115,7 +116,9 @@ async def create_job(context: Context, resource: Mapping[str, Any], job: Mapping
     try:
         context.store.put(await context.cluster.create(job))
     except ConflictError:
-        return ""  # the next round reads the Job that has the name
+        metadata = job["metadata"]
+        if taken := await context.cluster.read("batch/v1", "Job", metadata["namespace"], metadata["name"]):
+            context.store.put(taken)
     except ApiException as error:
         if error.status is None or not 400 <= error.status < 500 or error.status in (401, 429):
             raise
