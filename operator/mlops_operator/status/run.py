@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops_operator.api.times import parse_time, timestamp
 from mlops_operator.api.training_run import TrainingRun
+from mlops_operator.status.attempts import closed
 from mlops_operator.status.conditions import Status, get_condition, set_condition
 from mlops_operator.status.result import at_end
 
@@ -35,6 +36,8 @@ def ended(
 ) -> dict[str, Any]:
     """The final status: Finished is True in both outcomes, and the clock stops."""
     done = {**stopped(draft, now), "completionTime": timestamp(now)}
+    if "attempts" in done:
+        done["attempts"] = closed(done["attempts"], reason, now)
     if "progress" in done:
         done["progress"] = at_end(done["progress"])
     if success:

@@ -93,6 +93,7 @@ def test_job_whole() -> None:
                         "action": "FailJob",
                         "onExitCodes": {"operator": "In", "values": [65, 66, 67, 77, 78]},
                     },
+                    {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [143]}},
                 ]
             },
             "podReplacementPolicy": "Failed",

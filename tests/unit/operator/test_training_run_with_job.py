@@ -18,8 +18,10 @@ from tests.unit.operator.training_run_world import (
     SHA256,
     VERSION,
     at,
+    attempt,
     base,
     conditions,
+    counted,
     failed,
     job,
     ok,
@@ -46,9 +48,9 @@ def recorded(**more: Any) -> dict[str, Any]:
 
 def test_a_made_job_is_recorded_with_what_it_is_pinned_to() -> None:
     plan = passed(run(), Observed(job=job()))
-    status = active("Pending", "The Job is made and has no pod yet", attempts=0)
+    status = active("Pending", "The Job is made and has no pod yet")
     event = Event("Normal", "Pending", "The Job is made and has no pod yet")
-    assert plan == Plan(status=status, events=(event,), requeue_after=571.0)
+    assert plan == Plan(status=status, events=(event,), requeue_after=29.0)
 
 
 WAITING: list[tuple[str, dict[str, Any], str]] = [
@@ -92,7 +94,7 @@ def test_a_pod_that_waits_says_why(seen: dict[str, Any], message: str) -> None:
 def test_the_stage_that_runs_or_comes_next_is_told(states: Any, stage: str, reason: str) -> None:
     plan = passed(run(recorded()), Observed(job=job(), pods=(pod("Running", states),)))
     message = f"Stage {stage} runs in pod {POD_NAME}"
-    assert plan.status == active(reason, message, stage=stage)
+    assert plan.status == active(reason, message, stage=stage, **counted(attempt()))
     assert plan.events == (Event("Normal", reason, message),)
 
 
@@ -215,7 +217,7 @@ FAILURES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             "exitCode": 1,
             "message": "Stage Ingest ended with exit code 1",
             "log": LOG,
-            "hint": "Read the log below; if it names no cause, run the stage on a laptop with `dvc repro`.",
+            "hint": "Read status.failure.log; if it names no cause, run the stage on a laptop with `dvc repro`.",
             "attempt": 1,
             "time": at(25),
         },
@@ -252,7 +254,9 @@ def test_a_failed_job_ends_with_a_capsule(seen: dict[str, Any], failure: dict[st
     plan = passed(run(recorded()), Observed(job=job("Failed"), pods=(seen,)))
     reason, said = failure["reason"], f"{failure['message'].rstrip('.')}. {failure['hint']}"
     stage = {"stage": failure["stage"]} if "stage" in failure else {}
-    status = over(failure=failure, **stage, conditions=conditions("False", reason, said))
+    end = 25 if "stage" in failure else 30
+    tried = counted(attempt(reason, end), preemptions=reason == "Evicted")
+    status = over(failure=failure, **stage, **tried, conditions=conditions("False", reason, said))
     assert plan == Plan(status=status, events=(Event("Warning", reason, said),))
 
 
@@ -260,7 +264,9 @@ def test_between_attempts_the_last_failure_is_told() -> None:
     crashed = FAILURES[1]
     plan = passed(run(recorded()), Observed(job=job(), pods=(crashed[1],)))
     message = "Attempt 1 ended with StageFailed: Stage Ingest ended with exit code 1; trying again"
-    assert plan.status == active("Retrying", message, failure=crashed[2], stage="Ingest")
+    tried = counted(attempt("StageFailed", 25))
+    assert plan.status == active("Retrying", message, failure=crashed[2], stage="Ingest", **tried)
+    assert plan.events == (Event("Warning", "Retrying", message),)
     assert plan.delete == ()
 
 
@@ -279,7 +285,7 @@ def test_nothing_is_written_while_the_jobs_verdict_is_near(name: str) -> None:
     assert passed(run(recorded(), **spec), seen) == Plan(requeue_after=7171.0)
     unrecorded = passed(run(**spec), seen)
     keys = base()
-    del keys["attempts"], keys["observedGeneration"]
+    del keys["observedGeneration"]
     assert unrecorded.status == keys
 
 
@@ -288,8 +294,9 @@ LINEAGE = {"dataVersion": "d1", "mlflowRunUrl": "https://mlflow.example/x"}
 
 def test_a_complete_job_gives_model_and_lineage() -> None:
     plan = passed(run(recorded()), Observed(job=job("Complete"), pods=(trained_pod(),)))
-    message = f"Version {VERSION} is trained, test accuracy 0.9123: {MODEL['uri']}"
+    message = f"Version {VERSION} is trained, test accuracy 0.9123 (0.8900 to 0.9300): {MODEL['uri']}"
     status = over(
+        **counted(attempt("Completed", 20)),
         stage="Evaluate",
         progress={"stage": "Evaluate", "epoch": 20, "valAccuracy": "0.9000"},
         model=MODEL,
