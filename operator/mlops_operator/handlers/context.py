@@ -4,7 +4,7 @@ Holds them together and translates a change of an object into the keys it concer
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,6 +114,11 @@ class Context:
         gone = [where for where in self.applied if self.store.get(*where) is None]
         for where in gone:
             del self.applied[where]
+
+    def training_runs(self) -> Iterator[Mapping[str, Any]]:
+        """All known TrainingRuns."""
+        for namespace in self.settings.namespaces:
+            yield from self.store.all(TRAINING_RUN, namespace)
 
     def model_servers(self, namespace: str) -> list[Key]:
         """All ModelServers of the namespace: each may name or select a run that changed."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from mlops_operator import metrics
 from mlops_operator.api.times import parse_time
 from mlops_operator.api.training_run import KIND, Observed, TrainingRun, parse
 from mlops_operator.builders.common import label_value
@@ -44,6 +45,8 @@ async def process(context: Context, key: Key) -> float | None:
             continue
         if not await execute.patch_status(context, resource, plan):
             continue
+        if plan.status is not None:
+            metrics.observe_run(resource.get("status", {}), plan.status)
         await execute.apply_children(context, plan)
         await execute.delete_children(context, key.namespace, plan)
         await execute.post_events(context, resource, plan, now)

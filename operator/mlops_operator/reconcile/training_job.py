@@ -115,7 +115,8 @@ def _limit(run: TrainingRun, draft: Draft, now: datetime) -> tuple[str, str] | N
         return "DeadlineExceeded", message
     if draft.get("preemptions", 0) > run.spec.max_preemptions:
         last = draft["failure"]
-        message = f"The pod was taken away {draft['preemptions']} times, maxPreemptions is {run.spec.max_preemptions}; "
+        times = "once" if draft["preemptions"] == 1 else f"{draft['preemptions']} times"
+        message = f"The pod was taken away {times}, spec.maxPreemptions is {run.spec.max_preemptions}; "
         return "TooManyPreemptions", f"{message}the last time: {last['reason']}: {last['message']}"
     return None
 
