@@ -3,6 +3,7 @@
 A dry run on the server passes through schema, defaults and rules, and stores nothing.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,21 @@ def test_runs_are_found_by_field(kubectl: Kubectl, selector: str, found: bool) -
     assert (
         "trainingrun.mlops.cats-dogs.io/fixed" in kubectl("get", "trun", "-o", "name", "--field-selector", selector)
     ) is found
+
+
+def test_the_rule_on_images_can_be_told_otherwise(kubectl: Kubectl) -> None:
+    change = f"--patch-file={ROOT / 'deploy/image-tags.json'}"
+    crd = ("crd", "trainingruns.mlops.cats-dogs.io")
+    shown = kubectl("patch", *crd, "--type=json", change, "--dry-run=server", "-o", "json")
+
+    def rules(text: str) -> list[dict[str, Any]]:
+        [version] = json.loads(text)["spec"]["versions"]
+        spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        found: list[dict[str, Any]] = spec["image"]["x-kubernetes-validations"]
+        return found
+
+    [before], [after] = rules(kubectl("get", *crd, "-o", "json")), rules(shown)
+    assert ("by digest, as" in before["message"], "by digest or tag" in after["message"]) == (True, True)
 
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "team"}
