@@ -164,7 +164,7 @@ def test_short_name_category_and_columns(kubectl: Kubectl) -> None:
     header = kubectl("get", "trun", "fixed").splitlines()[0].split()
     assert header == ["NAME", "STAGE", "REASON", "EPOCH", "VAL-ACC", "ETA", "VERSION", "AGE"]
     wide = kubectl("get", "trun", "fixed", "-o", "wide").splitlines()[0].split()
-    assert wide == [*header, "MODEL", "IMAGE", "RETRIES", "PREEMPTIONS"]
+    assert wide == [*header, "MODEL", "IMAGE", "RETRIES", "PREEMPTIONS", "MESSAGE"]
     assert "trainingrun.mlops.cats-dogs.io/fixed" in kubectl("get", "mlops", "-o", "name")
 
 

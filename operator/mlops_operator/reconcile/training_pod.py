@@ -10,11 +10,11 @@ from typing import Any
 from mlops_operator.api.times import parse_time
 from mlops_operator.api.training_run import Observed, TrainingRun
 from mlops_operator.builders.job import USER_MISTAKES
-from mlops_operator.reconcile.plan import ChildRef, Plan
+from mlops_operator.reconcile.plan import ChildRef, Event, Plan
 from mlops_operator.status import attempts
 from mlops_operator.status import pod as of_pod
 from mlops_operator.status.failure import capsule, exit_code, refusal_reason, sentence, taken_away
-from mlops_operator.status.run import active, ended
+from mlops_operator.status.run import active, ended, succeeded_message
 
 Draft = Mapping[str, Any]
 NO_POD_RETRY = (5.0, 60.0)
@@ -67,7 +67,8 @@ def _await_verdict(run: TrainingRun, draft: Draft) -> Plan:
 def _no_pod(run: TrainingRun, job: Mapping[str, Any], draft: Draft, why: str, now: datetime) -> Plan:
     since = max(parse_time(draft["activeSince"]), parse_time(job["metadata"]["creationTimestamp"]))
     message = f"The Job can't make a pod: {why}" if why else "The Job is made and has no pod yet"
-    plan = _waits(run, job, draft, of_pod.Waiting(refusal_reason(why), message), since, now)
+    reason = refusal_reason(why) if why else "Pending"
+    plan = _waits(run, job, draft, of_pod.Waiting(reason, message), since, now)
     if plan.requeue_after is None:
         return plan
     first, longest = NO_POD_RETRY
@@ -92,7 +93,15 @@ def _waits(
         reason = "NotStarted" if why.reason == "Pending" else why.reason
         return give_up(run, job, draft, reason, why.message, now)
     status = active(run, draft, "Pending", why.message, now)
-    return Plan(status=status, requeue_after=(limit - now).total_seconds())
+    return Plan(status=status, events=_trouble(run, why), requeue_after=(limit - now).total_seconds())
+
+
+def _trouble(run: TrainingRun, why: of_pod.Waiting) -> tuple[Event, ...]:
+    """The first time that a pod waits for this reason, it is worth an event: "Pending" alone tells nobody why."""
+    what = why.message.partition(":")[0]
+    if why.reason == "Pending" or succeeded_message(run.status).startswith(what):
+        return ()
+    return (Event("Warning", why.reason, why.message),)
 
 
 def _between_attempts(

@@ -214,7 +214,9 @@ def _with_events(run: TrainingRun, plan: Plan) -> Plan:
     condition = next(c for c in plan.status["conditions"] if c["type"] == "Succeeded")
     troubled = condition["status"] == "False" or condition["reason"] in TROUBLES
     event = Event("Warning" if troubled else "Normal", condition["reason"], condition["message"])
-    return Plan(**{**vars(plan), "events": (*_ended_attempt(run, plan.status), event, *_warnings(plan.status))})
+    return Plan(
+        **{**vars(plan), "events": (*_ended_attempt(run, plan.status), event, *plan.events, *_warnings(plan.status))}
+    )
 
 
 def _ended_attempt(run: TrainingRun, status: Mapping[str, Any]) -> tuple[Event, ...]:

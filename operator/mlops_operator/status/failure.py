@@ -28,6 +28,9 @@ EXIT_REASONS: Mapping[int, str] = {
     TERMINATED: "Terminated",
 }
 
+# Of these the stage knows no more than that they happened.
+OWN_HINT = ("Crashed", "OOMKilled")
+
 _DISRUPTIONS: Mapping[str, str] = {
     "PreemptionByScheduler": "Preempted",
     "EvictionByEvictionAPI": "Evicted",
@@ -122,7 +125,7 @@ def _stage_capsule(stage: str, ended: Mapping[str, Any], attempt: int, now: date
             "exitCode": code,
             "message": str(message)[:TEXT],
             "log": tail(str(report.get("log", "")) if report else text),
-            "hint": str(report.get("hint") or HINTS.get(reason, ""))[:TEXT],
+            "hint": str(HINTS[reason] if reason in OWN_HINT else report.get("hint") or HINTS[reason])[:TEXT],
             "attempt": attempt or None,
             "time": ended.get("finishedAt") or timestamp(now),
         }

@@ -26,6 +26,12 @@ def succeeded_reason(status: Mapping[str, Any]) -> str:
     return str(condition["reason"]) if condition else ""
 
 
+def succeeded_message(status: Mapping[str, Any]) -> str:
+    """The message of Succeeded, or an empty string before the first pass."""
+    condition = get_condition(status.get("conditions", ()), "Succeeded")
+    return str(condition["message"]) if condition else ""
+
+
 def active(run: TrainingRun, draft: Mapping[str, Any], reason: str, message: str, now: datetime) -> dict[str, Any]:
     """The status of a run that has not ended: Succeeded is Unknown for `reason`."""
     return _with_conditions(run, draft, ("Unknown", "False"), reason, message, now)

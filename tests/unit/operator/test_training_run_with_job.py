@@ -53,8 +53,8 @@ def test_a_made_job_is_recorded_with_what_it_is_pinned_to() -> None:
     assert plan == Plan(status=status, events=(event,), requeue_after=29.0)
 
 
-WAITING: list[tuple[str, dict[str, Any], str]] = [
-    ("being set up", pod("Pending", {}), "The pod is being set up on its node"),
+WAITING: list[tuple[str, dict[str, Any], str, str]] = [
+    ("being set up", pod("Pending", {}), "The pod is being set up on its node", "Pending"),
     (
         "no node",
         pod(
@@ -65,20 +65,25 @@ WAITING: list[tuple[str, dict[str, Any], str]] = [
             },
         ),
         "No node takes the pod: 0/1 nodes: Insufficient cpu.",
+        "Unschedulable",
     ),
     (
         "image may come",
         pod("Pending", {"ingest": {"waiting": {"reason": "ErrImagePull", "message": "i/o timeout"}}}),
         f"Image {IMAGE} can't be pulled: ErrImagePull: i/o timeout",
+        "ImagePull",
     ),
 ]
 
 
-@pytest.mark.parametrize(("seen", "message"), [w[1:] for w in WAITING], ids=[w[0] for w in WAITING])
-def test_a_pod_that_waits_says_why(seen: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("seen", "message", "reason"), [w[1:] for w in WAITING], ids=[w[0] for w in WAITING])
+def test_a_pod_that_waits_says_why(seen: dict[str, Any], message: str, reason: str) -> None:
     plan = passed(run(recorded()), Observed(job=job(), pods=(seen,)))
     assert plan.status == active("Pending", message)
-    assert (plan.events, plan.delete, plan.requeue_after) == ((), (), 572.0)
+    event = () if reason == "Pending" else (Event("Warning", reason, message),)
+    assert (plan.events, plan.delete, plan.requeue_after) == (event, (), 572.0)
+    assert plan.status is not None
+    assert passed(run(plan.status), Observed(job=job(), pods=(seen,)), seconds=40).events == ()
 
 
 @pytest.mark.parametrize(
