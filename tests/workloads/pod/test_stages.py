@@ -115,3 +115,17 @@ def test_a_rerun_trains_anew_and_publishes_a_version_of_its_own(
     described = json.loads(store.read("photos", f"{key.model_prefix(version)}model.json"))
     assert (described["version"], described["lineage"]["rerunOf"]) == (version, first.version)
     assert store.read("photos", f"{key.model_prefix(first.version)}model.json") == before
+
+
+def test_what_a_pod_finished_before_it_was_taken_away_is_pulled_by_the_next(
+    store: Store, drawings: Path, tmp_path: Path
+) -> None:
+    store.fill("taken", drawings)
+    first, second = pod(store, "taken", tmp_path / "first"), pod(store, "taken", tmp_path / "second")
+
+    computed = [first.run(stage)[1] for stage in ("ingest", "preprocess")]
+    pulled = [second.run(stage)[1] for stage in ("ingest", "preprocess", "eda")]
+
+    assert [message["reused"] for message in computed] == [False, False]
+    assert [message["reused"] for message in pulled] == [True, True, False]
+    assert [message["summary"] for message in pulled[:2]] == [message["summary"] for message in computed]

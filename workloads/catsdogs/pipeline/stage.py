@@ -89,6 +89,8 @@ def _run(name: str, lines: deque[str]) -> dict[str, Any]:
     reused = _reproduce(settings, name, stopper, lines)
     if name in publish.DATA:
         publish.data(settings, name)
+        if not reused:
+            keep(settings, name)
     if name == "evaluate":
         push(settings)  # before the version is closed: whoever sees it can restore its data
         return {"ok": True, "reused": reused, "summary": publish.model(settings)}
@@ -148,6 +150,17 @@ def _reproduce(settings: Settings, name: str, stopper: Stopper, lines: deque[str
         store.check(store.open_bucket(settings.bucket))  # if that is it, it says so better than DVC does
         raise dvc.failure(ended.error, f"DVC ended stage {name} with code {ended.code}")
     return not said
+
+
+def keep(settings: Settings, name: str) -> None:
+    """Send what the stage made to the cache in the bucket: should this pod be taken away, the next one pulls it.
+
+    A cache that does not take it is only said: the stage is done, and could be done again.
+    """
+    try:
+        push(settings)
+    except StageError as error:
+        print(f"{name}: not kept for another pod: {error}", file=sys.stderr, flush=True)
 
 
 def push(settings: Settings) -> None:
