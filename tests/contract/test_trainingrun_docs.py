@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from catsdogs.errors import REASONS
 from mlops_operator.status import reasons
 from mlops_operator.status.failure import _DISRUPTIONS, EXIT_REASONS
 from mlops_operator.status.pod import STAGE_REASONS
@@ -38,6 +39,10 @@ def test_every_reason_that_the_code_gives_is_listed() -> None:
     assert {"DeadlineExceeded", "JobLost", "ImageNotAllowed", "QuotaExceeded", "BucketNotFound"} <= given
     assert given - OTHER <= listed
     assert {*STAGE_REASONS.values(), *EXIT_REASONS.values(), *_DISRUPTIONS.values()} <= listed
+
+
+def test_what_a_stage_may_say_is_listed() -> None:
+    assert set(REASONS.values()) <= set(reasons.HINTS)
 
 
 def test_every_failure_says_what_to_do() -> None:

@@ -20,6 +20,7 @@ from mlops_operator.handlers.queue import Key
 from mlops_operator.reconcile.training_job import over
 from mlops_operator.reconcile.training_run import may_look, needs, own_job, pinned, reconcile
 from mlops_operator.status.attempts import is_settled
+from mlops_operator.status.pod import phase
 from mlops_operator.status.run import finished
 
 ROUNDS = 6
@@ -68,7 +69,8 @@ async def gather(context: Context, resource: Mapping[str, Any]) -> Observed:
         else:
             context.store.put(job)
     pods = await pods_of(context, run, job)
-    no_pod = await why_no_pod(context, run, job) if own_job(run, job) else ""
+    live = any(phase(pod) in ("Pending", "Running") for pod in pods)
+    no_pod = await why_no_pod(context, run, job) if own_job(run, job) and not live else ""
     observed = Observed(job=job, pods=pods, progress=context.progress.get(run.uid), no_pod=no_pod)
     need = needs(resource, observed)
     if need == "key":

@@ -67,7 +67,7 @@ def _held(run: TrainingRun, job: Mapping[str, Any]) -> str:
 
 
 def _draft(run: TrainingRun, job: Mapping[str, Any], observed: Observed, now: datetime) -> dict[str, Any]:
-    """The status as far as it follows from Job and pods alone: keys, clock, attempts, stage, progress."""
+    """The status as far as it follows from Job and pods alone."""
     metadata, made = job["metadata"], parse_time(job["metadata"]["creationTimestamp"])
     annotations = metadata.get("annotations", {})
     # Pods of a Job that is about to be resumed were stopped by its suspension, too.
@@ -84,8 +84,15 @@ def _draft(run: TrainingRun, job: Mapping[str, Any], observed: Observed, now: da
     }
     if not _held(run, job):
         draft = started(draft, now if run.status.get("jobUID") else made)
+    return _with_stage(draft, observed, now)
+
+
+def _with_stage(draft: dict[str, Any], observed: Observed, now: datetime) -> dict[str, Any]:
+    """The draft with stage and progress of the newest pod; without a pod at work nobody knows how long it takes."""
     pod = of_pod.newest(observed.pods)
     stage = of_pod.current_stage(pod) if pod else None
+    if "progress" in draft and (pod is None or of_pod.phase(pod) not in ("Pending", "Running")):
+        draft["progress"] = result.at_end(draft["progress"])
     if pod is None or stage is None:
         return draft
     progress = result.progress(draft.get("progress", {}), observed.progress, stage, now)

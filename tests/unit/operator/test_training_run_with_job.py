@@ -129,6 +129,25 @@ def test_progress_is_shown_and_not_written_for_time_alone() -> None:
     assert [plan.status["progress"]["etaSeconds"] for plan in after[1:] if plan.status] == [74, 73]
 
 
+def test_no_time_left_is_told_that_nobody_estimates_any_more() -> None:
+    shown = {"stage": "Train", "percent": 40, "epoch": 3, "etaSeconds": 84, "eta": "1m24s", "lastSeen": at(30)}
+    kept = {name: value for name, value in shown.items() if not name.startswith("eta")}
+    said = Progress("Train", CREATED + timedelta(seconds=30), 40, 3, 20, 0.8, 84)
+    training = Observed(job=job(), pods=(TRAINING,), progress=said)
+
+    def after(seconds: float, seen: Observed, **spec: Any) -> Any:
+        plan = passed(run(recorded(progress=shown), **spec), seen, seconds=seconds)
+        assert plan.status is not None
+        return plan.status["progress"]
+
+    assert after(90, training) == shown
+    assert after(91, training) == kept
+    assert after(40, Observed(job=job(), pods=(TRAINING,))) == shown
+    assert after(91, Observed(job=job(), pods=(TRAINING,))) == kept
+    assert after(40, Observed(job=job()), suspend=True) == kept
+    assert after(40, Observed(job=job(), pods=(pod("Failed", {"train": failed(1)}),))) == kept
+
+
 def test_suspend_stops_the_job_and_the_clock() -> None:
     message = "spec.suspend is true: no pod runs, what was finished is kept; set it to false to go on"
     plan = passed(run(recorded(), suspend=True), Observed(job=job()))
