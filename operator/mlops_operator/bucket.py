@@ -60,13 +60,13 @@ class Bucket:
         if self._session is not None:
             await self._session.close()
 
-    async def find_key(self, bucket: str, parameters: Mapping[str, Any], image: str) -> Lookup:
+    async def find_key(self, bucket: str, parameters: Mapping[str, Any], image: str, rerun: str = "") -> Lookup:
         """Hash the raw photographs, derive the run's version, and read model.json of that version."""
         try:
             listing = await self._listing(bucket)
             if not listing.photos:
                 return Lookup()
-            key = version(listing.hash, parameters, image)
+            key = version(listing.hash, parameters, image, rerun)
             model = await self._read_model(bucket, key)
         except _Failed as error:
             return Lookup(failure=error.failure)

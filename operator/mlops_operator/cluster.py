@@ -75,10 +75,16 @@ class Cluster:
             return None
 
     async def pages(
-        self, api_version: str, kind: str, namespace: str, label_selector: str | None = None
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """All objects of that kind in the namespace, at most LIST_LIMIT at a time: so memory holds one page."""
-        query = {"limit": str(LIST_LIMIT)} | ({"labelSelector": label_selector} if label_selector else {})
+        given = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {"limit": str(LIST_LIMIT), **{name: value for name, value in given.items() if value}}
         while True:
             page = await self._request("GET", path(api_version, kind, namespace), **query)
             for item in page["items"]:
@@ -89,10 +95,15 @@ class Cluster:
             query["continue"] = position
 
     async def list(
-        self, api_version: str, kind: str, namespace: str, label_selector: str | None = None
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
     ) -> list[dict[str, Any]]:
         """All objects of that kind in the namespace."""
-        pages = self.pages(api_version, kind, namespace, label_selector)
+        pages = self.pages(api_version, kind, namespace, label_selector, field_selector)
         return [item async for page in pages for item in page]
 
     async def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
