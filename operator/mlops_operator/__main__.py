@@ -55,7 +55,8 @@ async def until_first_ends(context: Context) -> None:
         # Kopf would else ask for the user's name, and the image's user has none.
         identity=cast(Any, "mlops-operator"),
     )
-    parts = (watches, context.queue.run(), background.resync(context), background.poll_progress(context))
+    polls = (background.resync(context), background.poll_progress(context), background.watch_servers(context))
+    parts = (watches, context.queue.run(), *polls)
     tasks = [asyncio.create_task(part) for part in parts]
     done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in others:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_operator.api.gate import PROMOTE, PROMOTE_BY, PROMOTE_REASON, RETRY, Admission, Traffic, parse_admission
+
 API_VERSION = "mlops.cats-dogs.io/v1alpha1"
 KIND = "ModelServer"
 
@@ -31,8 +33,21 @@ class Autoscaling:
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """An override of the gate: the run or digest that shall get in, by whom and why."""
+
+    what: str = ""
+    who: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class ModelServer:
-    """One ModelServer. `replicas` counts only without `autoscaling`; `image` "" means the operator's own."""
+    """One ModelServer. `replicas` counts only without `autoscaling`; `image` "" means the operator's own.
+
+    `rollback_to` is the beginning of a digest or a number of `status.history`; `retry`, `promote` (what, by
+    whom, why) are annotations.
+    """
 
     name: str
     namespace: str
@@ -46,6 +61,11 @@ class ModelServer:
     memory: str = "1Gi"
     expose: str = "LoadBalancer"
     stop: bool = False
+    admission: Admission = field(default_factory=Admission)
+    rollback_to: str = ""
+    history_limit: int = 10
+    retry: str = ""
+    promote: Promotion = field(default_factory=Promotion)
     status: Mapping[str, Any] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
@@ -66,6 +86,7 @@ class Model:
     version: str = ""
     training_run: str = ""
     test_accuracy: str = ""
+    git_commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +95,9 @@ class Observed:
 
     `pods` are those that carry the Deployment's selector labels, `training_runs` all of the namespace. The
     Deployment comes with its `managedFields`. `model` is what `model.json` beside `modelFrom.uri` holds.
+    `candidate` and `judge` are the candidate's Deployment and the gate's Job, with their pods; `verdict` is
+    the judge's report in the bucket, asked for when its pod is gone. `traffic` is what the pods have answered,
+    by UID, `complaints` why pods are not ready in their own words.
     """
 
     deployment: Mapping[str, Any] | None = None
@@ -83,12 +107,19 @@ class Observed:
     hpa: Mapping[str, Any] | None = None
     model: Mapping[str, Any] | None = None
     podmonitoring_available: bool = True
+    candidate: Mapping[str, Any] | None = None
+    candidate_pods: tuple[Mapping[str, Any], ...] = ()
+    judge: Mapping[str, Any] | None = None
+    judge_pods: tuple[Mapping[str, Any], ...] = ()
+    verdict: Mapping[str, Any] | None = None
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
+    complaints: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(body: Mapping[str, Any]) -> ModelServer:
     """A ModelServer from its API object. Raises KeyError or TypeError on what the CRD would have refused."""
     metadata, spec = body["metadata"], body["spec"]
-    resources = spec.get("resources") or {}
+    resources, annotations = spec.get("resources") or {}, metadata.get("annotations") or {}
     return ModelServer(
         name=metadata["name"],
         namespace=metadata["namespace"],
@@ -102,6 +133,11 @@ def parse(body: Mapping[str, Any]) -> ModelServer:
         memory=resources.get("memory", "1Gi"),
         expose=(spec.get("expose") or {}).get("type", "LoadBalancer"),
         stop=spec.get("stop", False),
+        admission=parse_admission(spec),
+        rollback_to=spec.get("rollbackTo", ""),
+        history_limit=spec.get("historyLimit", 10),
+        retry=annotations.get(RETRY, ""),
+        promote=Promotion(*(annotations.get(name, "") for name in (PROMOTE, PROMOTE_BY, PROMOTE_REASON))),
         status=body.get("status") or {},
     )
 

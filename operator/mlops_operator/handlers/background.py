@@ -6,24 +6,31 @@ It only feeds the store and the queue; watches may fail or lie, the lists put th
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 
-from mlops_operator import metrics, progress
+from mlops_operator import metrics, progress, serving
+from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
+from mlops_operator.builders.candidate import APP as CANDIDATE
 from mlops_operator.builders.common import label_value
+from mlops_operator.builders.deployment import APP
 from mlops_operator.cluster import ApiException
 from mlops_operator.handlers.context import KINDS, POD_MONITORING, Context, Watched
 from mlops_operator.handlers.queue import Key
 from mlops_operator.status.pod import current_stage, newest, phase
 from mlops_operator.status.run import finished
+from mlops_operator.status.server_pods import is_ready
 
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
 RETRY_SECONDS = 5.0
 PROGRESS_SECONDS = 3.0
+SERVING_SECONDS = 3.0
 LIST_MAX_AGE = 180.0
 UNREACHABLE = (ApiException, aiohttp.ClientError, OSError, TimeoutError)
 
@@ -122,3 +129,50 @@ def _line(error: Exception) -> str:
         summary = getattr(error, "summary", None)
         return f"{error.status} {summary() if callable(summary) else error.reason}".splitlines()[0][:300]
     return f"{type(error).__name__}: {error}"
+
+
+async def watch_servers(context: Context) -> None:
+    """Ask the pods of servers where a model is on its way in what they answer and why they don't, until cancelled."""
+    async with serving.session() as session:
+        while True:
+            await asyncio.sleep(SERVING_SECONDS)
+            await look_at_servers(context, session)
+
+
+async def look_at_servers(context: Context, session: aiohttp.ClientSession) -> None:
+    """One round over all pods; what is known of pods that are gone is forgotten."""
+    asked = [found for namespace in context.settings.namespaces for found in _servers_pods(context, namespace)]
+    answers = await asyncio.gather(*(_look(session, pod) for _, pod in asked))
+    traffic, complaints = {}, {}
+    for (key, pod), (counted, complaint) in zip(asked, answers, strict=True):
+        uid = pod["metadata"]["uid"]
+        if counted is not None:
+            traffic[uid] = counted
+        if complaint:
+            complaints[uid] = complaint
+        if complaint != context.complaints.get(uid, ""):
+            context.queue.add(key)
+    context.traffic.clear()
+    context.traffic.update(traffic)
+    context.complaints.clear()
+    context.complaints.update(complaints)
+
+
+def _servers_pods(context: Context, namespace: str) -> list[tuple[Key, Mapping[str, Any]]]:
+    """The pods with an address of all servers and candidates, and whose they are."""
+    found: list[tuple[Key, Mapping[str, Any]]] = []
+    for server in context.store.all(MODEL_SERVER, namespace):
+        name = server["metadata"]["name"]
+        found += (
+            (Key(MODEL_SERVER, namespace, name), pod)
+            for pod in context.store.pods(namespace, label_value(name))
+            if pod["metadata"]["labels"]["app.kubernetes.io/name"] in (APP, CANDIDATE) and pod["status"].get("podIP")
+        )
+    return found
+
+
+async def _look(session: aiohttp.ClientSession, pod: Mapping[str, Any]) -> tuple[Traffic | None, str]:
+    address = pod["status"]["podIP"]
+    if is_ready(pod):
+        return await serving.traffic(session, address), ""
+    return None, await serving.complaint(session, address)

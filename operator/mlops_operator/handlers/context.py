@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.settings import Settings
 from mlops_operator.api.training_run import API_VERSION, Progress
@@ -58,6 +59,8 @@ class Context:
     store: Store = field(default_factory=Store)
     progress: dict[str, Progress] = field(default_factory=dict)
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    complaints: dict[str, str] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     pod_monitoring: bool = False
     listed_at: float = field(default_factory=time.monotonic)

@@ -3,19 +3,24 @@
 All comes from the store, but for the description of a model that is given by its address.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from mlops_operator.api.model_server import KIND, ModelServer, Observed, model_json_uri, parse
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
+from mlops_operator.builders.candidate import APP as CANDIDATE
+from mlops_operator.builders.candidate import candidate_name
 from mlops_operator.builders.common import label_value
-from mlops_operator.builders.job import NAME as TRAINER
+from mlops_operator.builders.deployment import APP
+from mlops_operator.builders.judge import APP as JUDGE
+from mlops_operator.builders.judge import judge_name
 from mlops_operator.handlers import execute
 from mlops_operator.handlers.context import Context
 from mlops_operator.handlers.queue import Key
 from mlops_operator.handlers.training_run import UnsettledError
 from mlops_operator.reconcile.model_server import reconcile
+from mlops_operator.status.verdict import ended
 
 ROUNDS = 4
 
@@ -41,16 +46,44 @@ async def process(context: Context, key: Key) -> float | None:
 async def gather(context: Context, server: ModelServer) -> Observed:
     """What is known of the ModelServer's children, its pods, and the namespace's TrainingRuns."""
     store, namespace, name = context.store, server.namespace, server.name
-    pods = store.pods(namespace, label_value(name))
+    pods: dict[str, list[Mapping[str, Any]]] = {APP: [], CANDIDATE: [], JUDGE: []}
+    for pod in store.pods(namespace, label_value(name)):
+        pods.get(pod["metadata"]["labels"]["app.kubernetes.io/name"], []).append(pod)
+    judge = store.get("Job", namespace, judge_name(name))
     return Observed(
         deployment=store.get("Deployment", namespace, name),
         service=store.get("Service", namespace, name),
-        pods=tuple(pod for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/name"] != TRAINER),
+        pods=tuple(pods[APP]),
         training_runs=store.all(TRAINING_RUN, namespace),
         hpa=store.get("HorizontalPodAutoscaler", namespace, name),
         model=await _model(context, server),
         podmonitoring_available=context.pod_monitoring,
+        candidate=store.get("Deployment", namespace, candidate_name(name)),
+        candidate_pods=tuple(pods[CANDIDATE]),
+        judge=judge,
+        judge_pods=_of(judge, pods[JUDGE]),
+        verdict=await _verdict(context, judge, pods[JUDGE]),
+        traffic=context.traffic,
+        complaints=context.complaints,
     )
+
+
+def _of(job: Mapping[str, Any] | None, pods: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """The pods of this very Job, and not of one of the same name before it."""
+    uid = job["metadata"]["uid"] if job else ""
+    return tuple(pod for pod in pods if any(o.get("uid") == uid for o in pod["metadata"].get("ownerReferences", ())))
+
+
+async def _verdict(
+    context: Context, job: Mapping[str, Any] | None, pods: Iterable[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """The report that the judge left in the bucket, asked for when its pod's last words can't be had."""
+    condition = ended(job) if job else None
+    if job is None or condition is None or condition["type"] != "Complete" or _of(job, pods):
+        return None
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    [prefix] = [item["value"] for item in container["env"] if item["name"] == "GATE_REPORT"]
+    return await context.bucket.read_document(f"{prefix}verdict.json")
 
 
 async def _model(context: Context, server: ModelServer) -> Mapping[str, Any] | None:
