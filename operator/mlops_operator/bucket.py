@@ -1,9 +1,11 @@
-"""Cloud Storage as the operator reads it: the list of raw photographs and published results.
+"""Cloud Storage as the operator uses it: the list of raw photographs, published results, and the ledger it writes.
 
-Blocking calls run in a few threads, each with a timeout; nothing is written and nothing decided here.
+Blocking calls run in a few threads, each with a timeout; nothing is written over and nothing decided here.
 """
 
 import asyncio
+import contextlib
+import json
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +84,15 @@ class Bucket:
             return None
         return found
 
+    async def write_once(self, address: str, document: Mapping[str, Any]) -> BucketFailure | None:
+        """Make the object at a gs:// address; None when it is there now, also when it was before."""
+        bucket, _, name = address.removeprefix("gs://").partition("/")
+        try:
+            await self._in_thread(self._write, bucket, name, json.dumps(document, sort_keys=True) + "\n")
+        except _Failed as error:
+            return error.failure
+        return None
+
     async def _listing(self, bucket: str) -> _Listing:
         async with self._locks.setdefault(bucket, asyncio.Lock()):
             known = self._listings.get(bucket)
@@ -125,6 +136,13 @@ class Bucket:
     def _read_model(self, bucket: str, run_version: str) -> Mapping[str, Any] | None:
         return self._read(bucket, f"{model_prefix(run_version)}model.json")
 
+    def _write(self, bucket: str, name: str, text: str) -> None:
+        blob = self._storage().bucket(bucket).blob(name)
+        with contextlib.suppress(exceptions.PreconditionFailed):  # written before
+            blob.upload_from_string(
+                text, "application/json", if_generation_match=0, timeout=TIMEOUT, retry=None, checksum="crc32c"
+            )
+
     def _read(self, bucket: str, name: str) -> Mapping[str, Any] | None:
         blob = self._storage().bucket(bucket).blob(name)
         try:
@@ -156,7 +174,7 @@ def failure_of(error: Exception, bucket: str) -> BucketFailure | None:
     if isinstance(error, exceptions.NotFound):
         return BucketFailure("BucketNotFound", f"Bucket gs://{bucket} does not exist")
     if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
-        message = f"The operator may not read bucket gs://{bucket}: {_line(error)}"
+        message = f"The operator has no right to do this in bucket gs://{bucket}: {_line(error)}"
         return BucketFailure("PermissionDenied", message)
     if isinstance(error, exceptions.ClientError) and not isinstance(error, exceptions.TooManyRequests):
         return BucketFailure("BucketNotFound", f"Bucket gs://{bucket} is refused: {_line(error)}")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from mlops_operator.api.gate import Traffic
-from mlops_operator.api.model_server import ModelServer, Promotion, parse
+from mlops_operator.api.model_server import ModelServer, Promotion, Recorded, parse
 from tests.unit.operator.test_model_server_admission import NEW, OLD, World
 
 BALANCED = {"status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
@@ -105,7 +105,7 @@ def test_nobody_borrows_rights_through_the_spec() -> None:
 def lives() -> Iterator[Mapping[str, Any]]:
     """Statuses of a model that is served, one that is refused, one that is sent back."""
     world = World().serving_old()
-    yield world.status
+    yield world.step(recorded=Recorded(1, "", "MLflow's @champion is set")).status or {}
     world.step(traffic={"uid-pets-1": Traffic(100, 0, ((0.02, 100),))})
     yield world.step(training_runs=(OLD, NEW), service=BALANCED).status or {}
     world.new_accepted()

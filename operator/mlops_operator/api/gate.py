@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 GROUP = "mlops.cats-dogs.io"
+JUDGES = f"{GROUP}/judges"
 RETRY = f"{GROUP}/retry"
 PROMOTE, PROMOTE_BY, PROMOTE_REASON = (f"{GROUP}/promote", f"{GROUP}/promoted-by", f"{GROUP}/promote-reason")
 

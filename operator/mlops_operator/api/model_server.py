@@ -90,6 +90,16 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """How far the history is written down outside: the number of the last entry, why no further, and a word on
+    MLflow's alias ("" for nothing to say)."""
+
+    through: int = 0
+    problem: str = ""
+    alias: str = ""
+
+
+@dataclass(frozen=True)
 class Observed:
     """What was seen of one ModelServer's world; each object is as the API server gives it, None where absent.
 
@@ -114,6 +124,7 @@ class Observed:
     verdict: Mapping[str, Any] | None = None
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     complaints: Mapping[str, str] = field(default_factory=dict)
+    recorded: Recorded = field(default_factory=Recorded)
 
 
 def parse(body: Mapping[str, Any]) -> ModelServer:

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_operator.api.gate import GROUP, Gate, Smoke
+from mlops_operator.api.gate import JUDGES, Gate, Smoke
 from mlops_operator.api.model_server import Model
 from mlops_operator.builders.common import CONTAINER_SECURITY, POD_SECURITY, env_list, labels
 from mlops_operator.builders.job import POD_FAILURE_POLICY
 
 APP = "cats-dogs-judge"
-JUDGES = f"{GROUP}/judges"
 DEADLINE_SECONDS = 600
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
+from mlops_operator.api.model_server import Recorded
 from mlops_operator.api.settings import Settings
 from mlops_operator.api.training_run import API_VERSION, Progress
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
@@ -61,6 +62,7 @@ class Context:
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     traffic: dict[str, Traffic] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
+    recorded: dict[str, Recorded] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     pod_monitoring: bool = False
     listed_at: float = field(default_factory=time.monotonic)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mlops_operator.api.model_server import KIND, ModelServer, Observed, model_json_uri, parse
+from mlops_operator import tracking
+from mlops_operator.api.model_server import KIND, ModelServer, Observed, Recorded, model_json_uri, parse
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
 from mlops_operator.builders.candidate import APP as CANDIDATE
 from mlops_operator.builders.candidate import candidate_name
@@ -19,7 +20,9 @@ from mlops_operator.handlers import execute
 from mlops_operator.handlers.context import Context
 from mlops_operator.handlers.queue import Key
 from mlops_operator.handlers.training_run import UnsettledError
+from mlops_operator.reconcile.ledger import RETRY_SECONDS
 from mlops_operator.reconcile.model_server import reconcile
+from mlops_operator.reconcile.plan import Record
 from mlops_operator.status.verdict import ended
 
 ROUNDS = 4
@@ -39,6 +42,8 @@ async def process(context: Context, key: Key) -> float | None:
         await execute.apply_children(context, plan)
         await execute.delete_children(context, key.namespace, plan)
         await execute.post_events(context, resource, plan, now)
+        if plan.records and not await write_records(context, key, server.uid, plan.records):
+            return min(plan.requeue_after or RETRY_SECONDS, RETRY_SECONDS)
         return plan.requeue_after
     raise UnsettledError(f"{key} changed {ROUNDS} times during one pass")
 
@@ -65,7 +70,27 @@ async def gather(context: Context, server: ModelServer) -> Observed:
         verdict=await _verdict(context, judge, pods[JUDGE]),
         traffic=context.traffic,
         complaints=context.complaints,
+        recorded=context.recorded.get(server.uid, Recorded()),
     )
+
+
+async def write_records(context: Context, key: Key, uid: str, records: tuple[Record, ...]) -> bool:
+    """Write down what is missing, in order, then let MLflow's alias follow; the next pass says how far it got."""
+    known = context.recorded.get(uid, Recorded())
+    through, problem, alias = known.through, "", known.alias
+    for record in records:
+        failure = await context.bucket.write_once(record.address, record.entry)
+        if failure is not None:
+            problem = failure.message
+            break
+        through = int(record.entry["number"])
+    if not problem and (server := context.settings.mlflow_tracking_uri) and records[-1].champion:
+        alias = await tracking.set_champion(server, records[-1].champion) or f"MLflow's @{tracking.CHAMPION} is set"
+    found = Recorded(through, problem, alias)
+    if found != known:
+        context.recorded[uid] = found
+        context.queue.add(key)
+    return not problem
 
 
 def _of(job: Mapping[str, Any] | None, pods: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

@@ -15,6 +15,7 @@ from mlops_operator.builders.hpa import HpaInputs, build_hpa
 from mlops_operator.builders.pdb import PdbInputs, build_pdb
 from mlops_operator.builders.pod_monitoring import PodMonitoringInputs, build_pod_monitoring
 from mlops_operator.builders.service import ServiceInputs, build_service
+from mlops_operator.reconcile import ledger
 from mlops_operator.reconcile.admission import decide, rollback_target
 from mlops_operator.reconcile.decision import Question
 from mlops_operator.reconcile.model_server_status import Pass, status_of, transitions
@@ -57,6 +58,7 @@ def reconcile(resource: ModelServer, observed: Observed, settings: Settings, now
         apply=tuple(apply),
         delete=(*((ChildRef(HPA_API, HPA_KIND, resource.name),) if hpa_goes else ()), *over(observed, decision)),
         events=transitions(resource.status, status),
+        records=ledger.missing(resource, tuple(status.get("history", ())), observed.recorded),
         requeue_after=_soonest(HPA_GONE_SECONDS if hpa_goes else None, decision.requeue_after),
     )
 

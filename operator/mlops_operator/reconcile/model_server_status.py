@@ -11,6 +11,7 @@ from typing import Any
 from mlops_operator.api.model_server import Model, ModelServer, Observed
 from mlops_operator.builders.common import selector
 from mlops_operator.builders.deployment import APP, WANTED_ANNOTATION
+from mlops_operator.reconcile import ledger
 from mlops_operator.reconcile.decision import FIELDS, Decision, Said, name_of
 from mlops_operator.reconcile.model_source import WAITING, Candidate, model_of_pod_spec, with_accuracy
 from mlops_operator.reconcile.plan import Event
@@ -23,7 +24,7 @@ COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 CALM = frozenset(
     {
         *("RollingOut", "ScaledToZero", "Starting", "Stopped", "Judging", "StartingCandidate", "Watching", WAITING),
-        *("NotWatched", "Kept", "NothingRecorded"),
+        *("NotWatched", "Kept", "Written"),
     }
 )
 
@@ -54,6 +55,7 @@ def status_of(seen: Pass, now: datetime) -> dict[str, Any]:
         "Settled": settled,
         "CandidateAccepted": seen.decision.accepted,
         "RolledBack": seen.decision.rolled_back,
+        "Recorded": ledger.told(server, tuple(seen.decision.facts.get("history", ())), observed.recorded),
         "Monitored": _monitored(seen),
     }
     for kind, said in told.items():
@@ -66,6 +68,7 @@ def status_of(seen: Pass, now: datetime) -> dict[str, Any]:
         "decidedFor": decided_for,
         "url": _url(server, observed.service),
         **{name: seen.decision.facts.get(name) for name in FIELDS},
+        "ledger": {"through": observed.recorded.through} if observed.recorded.through else server.status.get("ledger"),
     }
     return {
         "observedGeneration": server.generation,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_operator.builders.judge import JUDGES
+from mlops_operator.api.gate import JUDGES
 from mlops_operator.status.conditions import get_condition
 from mlops_operator.status.pod import as_object, newest
 
