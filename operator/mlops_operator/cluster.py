@@ -33,6 +33,7 @@ PLURALS: Mapping[tuple[str, str], str] = {
     ("apps/v1", "Deployment"): "deployments",
     ("autoscaling/v2", "HorizontalPodAutoscaler"): "horizontalpodautoscalers",
     ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
     ("monitoring.googleapis.com/v1", "PodMonitoring"): "podmonitorings",
 }
 

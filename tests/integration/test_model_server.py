@@ -304,3 +304,21 @@ def test_a_wrong_spec_is_refused_and_the_field_named(
     assert words in answer
     right = kubectl("create", "--dry-run=server", "-f", "-", given={**body, "spec": GOOD})
     assert right.startswith("modelserver.mlops.cats-dogs.io/wrong created")
+
+
+def test_who_lets_a_model_in_past_the_gate_signs_with_the_own_name(kubectl: Kubectl) -> None:
+    metadata = {"name": "signed", "namespace": NAMESPACE}
+    body = {"apiVersion": "mlops.cats-dogs.io/v1alpha1", "kind": "ModelServer", "metadata": metadata, "spec": GOOD}
+    kubectl("apply", "--server-side", "-f", str(ROOT / "deploy/base/promotion-policy.yaml"))
+
+    def create(**annotations: str) -> str:
+        marked = {f"mlops.cats-dogs.io/{name.replace('_', '-')}": value for name, value in annotations.items()}
+        asked = {**body, "metadata": {**metadata, "annotations": marked}}
+        return kubectl("create", "--dry-run=server", "-f", "-", given=asked, check=False)
+
+    me = kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+    until("the policy holds", lambda: "must be your own name" in create(promote="demo", promoted_by="root"))
+    assert f"your own name, {me}," in create(promote="demo", promoted_by="ann", promote_reason="x")
+    assert "must say why" in create(promote="demo", promoted_by=me)
+    assert "created" in create(promote="demo", promoted_by=me, promote_reason="the set is stale")
+    assert "created" in create(retry="aaaaaa")

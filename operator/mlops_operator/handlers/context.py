@@ -45,6 +45,7 @@ KINDS: tuple[Watched, ...] = (
     Watched("apps/v1", "Deployment", "deployments"),
     Watched("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     Watched("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", watched=False),
+    Watched("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", watched=False),
 )
 POD_MONITORING = Watched("monitoring.googleapis.com/v1", "PodMonitoring", "podmonitorings", watched=False)
 

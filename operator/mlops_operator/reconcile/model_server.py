@@ -12,6 +12,7 @@ from mlops_operator.builders.deployment import build_deployment
 from mlops_operator.builders.hpa import API_VERSION as HPA_API
 from mlops_operator.builders.hpa import KIND as HPA_KIND
 from mlops_operator.builders.hpa import HpaInputs, build_hpa
+from mlops_operator.builders.network_policy import NetworkPolicyInputs, build_server_policy
 from mlops_operator.builders.pdb import PdbInputs, build_pdb
 from mlops_operator.builders.pod_monitoring import PodMonitoringInputs, build_pod_monitoring
 from mlops_operator.builders.service import ServiceInputs, build_service
@@ -85,11 +86,12 @@ def _image(observed: Observed) -> str:
 
 
 def _companions(server: ModelServer, observed: Observed) -> list[dict[str, object]]:
-    """Service and PodDisruptionBudget, and the PodMonitoring where the cluster has that kind."""
+    """Service, PodDisruptionBudget and NetworkPolicy, and the PodMonitoring where the cluster has that kind."""
     name, namespace, owner = server.name, server.namespace, owner_reference(server.identity())
     companions = [
         build_service(ServiceInputs(name, namespace, owner, server.expose)),
         build_pdb(PdbInputs(name, namespace, owner)),
+        build_server_policy(NetworkPolicyInputs(name, namespace, owner)),
     ]
     if observed.podmonitoring_available:
         companions.append(build_pod_monitoring(PodMonitoringInputs(name, namespace, owner)))

@@ -9,6 +9,7 @@ from mlops_operator.builders.candidate import build_candidate
 from mlops_operator.builders.common import owner_reference
 from mlops_operator.builders.deployment import DeploymentInputs
 from mlops_operator.builders.judge import JudgeInputs, build_judge
+from mlops_operator.builders.network_policy import NetworkPolicyInputs, build_candidate_policy
 from mlops_operator.reconcile.decision import Decision
 from mlops_operator.reconcile.plan import ChildRef
 
@@ -16,7 +17,7 @@ from mlops_operator.reconcile.plan import ChildRef
 def trial(
     server: ModelServer, observed: Observed, settings: Settings, decision: Decision, image: str
 ) -> list[dict[str, object]]:
-    """The candidate's Deployment where one is asked for, and the judge's Job once it can begin.
+    """The candidate's Deployment and NetworkPolicy where one is asked for, and the judge's Job once it can begin.
 
     A Job is applied where none is: its template can't be changed, and another pair needs another Job.
     """
@@ -25,6 +26,8 @@ def trial(
         return []
     children = []
     if server.admission.smoke.policy != "None":
+        owner = owner_reference(server.identity())
+        children.append(build_candidate_policy(NetworkPolicyInputs(server.name, server.namespace, owner)))
         children.append(build_candidate(deployment_inputs(server, settings, model, image, replicas=1)))
     if decision.judge_url is not None and observed.judge is None:
         children.append(build_judge(_judge_inputs(server, settings, decision, model, image)))

@@ -178,12 +178,12 @@ def outcomes(world: World) -> list[tuple[int, str, str, str]]:
 def test_the_first_model_is_judged_alone_before_anything_serves() -> None:
     world = World(OLD)
     plan = world.step()
-    assert kinds(plan) == ["Deployment/pets-candidate"]
+    assert kinds(plan) == ["NetworkPolicy/pets-candidate", "Deployment/pets-candidate"]
     text = "model aaaa starts in a pod of its own"
     assert said(plan, "CandidateAccepted") == ("Unknown", "StartingCandidate", text)
     assert said(plan, "Ready") == ("False", "StartingCandidate", text)
     plan = world.step(**world.started())
-    assert kinds(plan) == ["Deployment/pets-candidate", "Job/pets-judge"]
+    assert kinds(plan) == ["NetworkPolicy/pets-candidate", "Deployment/pets-candidate", "Job/pets-judge"]
     env = {e["name"]: e["value"] for e in applied(plan, "Job")["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert (env["GATE_SERVING_SHA256"], env["GATE_CANDIDATE_URL"]) == ("", "http://10.1.1.1:8080")
     assert env["GATE_REPORT"] == f"gs://b/reports/team/pets/{A[:12]}/"
@@ -286,7 +286,13 @@ def test_a_refused_model_gets_no_request_and_stays_out(reason: str) -> None:
     assert model_applied(plan) == A
     assert len(plan.delete) == 2
     plan = world.step(candidate=None, candidate_pods=(), judge=None, judge_pods=())
-    assert kinds(plan) == ["Service/pets", "PodDisruptionBudget/pets", "PodMonitoring/pets", "Deployment/pets"]
+    assert kinds(plan) == [
+        "Service/pets",
+        "PodDisruptionBudget/pets",
+        "NetworkPolicy/pets",
+        "PodMonitoring/pets",
+        "Deployment/pets",
+    ]
     assert outcomes(world)[0] == (2, "b", "Refused", reason)
 
 

@@ -69,6 +69,7 @@ def test_stop_removes_the_autoscaler_first_and_comes_back_for_the_pods() -> None
     assert [child["kind"] for child in plan.apply] == [
         "Service",
         "PodDisruptionBudget",
+        "NetworkPolicy",
         "PodMonitoring",
         "Deployment",
     ]

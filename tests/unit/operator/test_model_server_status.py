@@ -260,7 +260,7 @@ def test_without_the_kind_pod_monitoring_all_else_works_and_a_condition_says_so(
     seen = serving()
     missing = Observed(seen.deployment, BALANCED, seen.pods, (DONE,), podmonitoring_available=False)
     plan = reconcile(server(SPEC), missing, SETTINGS, NOW)
-    assert kinds(plan) == ["Service", "PodDisruptionBudget", "Deployment"]
+    assert kinds(plan) == ["Service", "PodDisruptionBudget", "NetworkPolicy", "Deployment"]
     assert said(plan, "Ready")[0] == "True"
     assert said(plan, "Monitored") == (
         "False",
