@@ -106,7 +106,8 @@ class Observed:
     `pods` are those that carry the Deployment's selector labels, `training_runs` all of the namespace. The
     Deployment comes with its `managedFields`. `model` is what `model.json` beside `modelFrom.uri` holds.
     `candidate` and `judge` are the candidate's Deployment and the gate's Job, with their pods; `verdict` is
-    the judge's report in the bucket, asked for when its pod is gone. `traffic` is what the pods have answered,
+    the judge's report in the bucket, asked for when its pod is gone; `taken` names an object of somebody else
+    that stands where one of these two would. `traffic` is what the pods have answered,
     by UID, `complaints` why pods are not ready in their own words.
     """
 
@@ -122,6 +123,7 @@ class Observed:
     judge: Mapping[str, Any] | None = None
     judge_pods: tuple[Mapping[str, Any], ...] = ()
     verdict: Mapping[str, Any] | None = None
+    taken: str = ""
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     complaints: Mapping[str, str] = field(default_factory=dict)
     recorded: Recorded = field(default_factory=Recorded)

@@ -54,7 +54,13 @@ async def gather(context: Context, server: ModelServer) -> Observed:
     pods: dict[str, list[Mapping[str, Any]]] = {APP: [], CANDIDATE: [], JUDGE: []}
     for pod in store.pods(namespace, label_value(name)):
         pods.get(pod["metadata"]["labels"]["app.kubernetes.io/name"], []).append(pod)
-    judge = store.get("Job", namespace, judge_name(name))
+    found = {
+        kind: store.get(kind, namespace, child)
+        for kind, child in (("Deployment", candidate_name(name)), ("Job", judge_name(name)))
+    }
+    own = {kind: child if child and _owned(child, server.uid) else None for kind, child in found.items()}
+    taken = (f"{kind} {child['metadata']['name']}" for kind, child in found.items() if child and not own[kind])
+    judge = own["Job"]
     return Observed(
         deployment=store.get("Deployment", namespace, name),
         service=store.get("Service", namespace, name),
@@ -63,11 +69,12 @@ async def gather(context: Context, server: ModelServer) -> Observed:
         hpa=store.get("HorizontalPodAutoscaler", namespace, name),
         model=await _model(context, server),
         podmonitoring_available=context.pod_monitoring,
-        candidate=store.get("Deployment", namespace, candidate_name(name)),
+        candidate=own["Deployment"],
         candidate_pods=tuple(pods[CANDIDATE]),
         judge=judge,
         judge_pods=_of(judge, pods[JUDGE]),
         verdict=await _verdict(context, judge, pods[JUDGE]),
+        taken=next(taken, ""),
         traffic=context.traffic,
         complaints=context.complaints,
         recorded=context.recorded.get(server.uid, Recorded()),
@@ -91,6 +98,10 @@ async def write_records(context: Context, key: Key, uid: str, records: tuple[Rec
         context.recorded[uid] = found
         context.queue.add(key)
     return not problem
+
+
+def _owned(child: Mapping[str, Any], uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in child["metadata"].get("ownerReferences", ()))
 
 
 def _of(job: Mapping[str, Any] | None, pods: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

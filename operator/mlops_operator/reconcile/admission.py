@@ -149,6 +149,9 @@ def _judged(question: Question) -> Decision:
     job = observed.judge
     current = job is not None and judges(job) == judged_pair(model, question.serving, terms.gate, terms.smoke)
     waiting = Decision(question.serving, asked.facts, candidate=model, drop_judge=job is not None and not current)
+    if observed.taken:
+        text = f"{observed.taken} belongs to somebody else: delete it, or give the ModelServer another name"
+        return replace(_asks(replace(waiting, candidate=None), "NameTaken", text), requeue_after=CANDIDATE_SECONDS)
     if job is not None and current:
         return _heard(asked, job, waiting)
     if terms.smoke.policy == "None":

@@ -441,3 +441,12 @@ def test_stop_judges_nothing_and_keeps_what_served() -> None:
     plan = world.step(training_runs=(OLD, NEW))
     assert kinds(plan).count("Deployment/pets-candidate") == 0
     assert model_applied(plan) == A
+
+
+def test_what_stands_in_the_way_is_named_and_left_alone() -> None:
+    world = World().serving_old()
+    plan = world.step(training_runs=(OLD, NEW), taken="Job pets-judge")
+    text = "Job pets-judge belongs to somebody else: delete it, or give the ModelServer another name"
+    assert said(plan, "CandidateAccepted") == ("Unknown", "NameTaken", text)
+    assert "Deployment/pets-candidate" not in kinds(plan)
+    assert plan.delete == ()
