@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -94,7 +93,7 @@ def test_a_bad_model_never_gets_a_request(
     accepted = kube.condition(f"msrv/{SERVER}", "CandidateAccepted")
     assert (accepted["status"], accepted["reason"]) == ("False", reason), accepted["message"]
     assert set(seen) == {trained["model"]["sha256"]}
-    assert [entry["sha256"] for entry in status["quarantine"]][0] == bad["sha256"]
+    assert status["quarantine"][0]["sha256"] == bad["sha256"]
     assert status["history"][0]["outcome"] == "Refused"
     assert store.names(status["gate"]["report"].removeprefix(f"gs://{store.bucket}/"))
     eventually("candidate and judge are gone", lambda: trial(kube) == [], 60)

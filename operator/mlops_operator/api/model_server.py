@@ -33,6 +33,17 @@ class Autoscaling:
 
 
 @dataclass(frozen=True)
+class Expose:
+    """How clients reach the server: `type` LoadBalancer, InternalLoadBalancer or ClusterIP; a reserved `address`;
+    a `gateway` (NAME or NAMESPACE/NAME) with the `hostname` that it routes. "" where not given."""
+
+    type: str = "LoadBalancer"
+    address: str = ""
+    gateway: str = ""
+    hostname: str = ""
+
+
+@dataclass(frozen=True)
 class Promotion:
     """An override of the gate: the run or digest that shall get in, by whom and why."""
 
@@ -59,7 +70,7 @@ class ModelServer:
     autoscaling: Autoscaling | None = None
     cpu: str = "500m"
     memory: str = "1Gi"
-    expose: str = "LoadBalancer"
+    expose: Expose = field(default_factory=Expose)
     stop: bool = False
     admission: Admission = field(default_factory=Admission)
     rollback_to: str = ""
@@ -118,6 +129,7 @@ class Observed:
     hpa: Mapping[str, Any] | None = None
     model: Mapping[str, Any] | None = None
     podmonitoring_available: bool = True
+    httproute_available: bool = False
     candidate: Mapping[str, Any] | None = None
     candidate_pods: tuple[Mapping[str, Any], ...] = ()
     judge: Mapping[str, Any] | None = None
@@ -144,7 +156,7 @@ def parse(body: Mapping[str, Any]) -> ModelServer:
         autoscaling=_autoscaling(spec.get("autoscaling")),
         cpu=resources.get("cpu", "500m"),
         memory=resources.get("memory", "1Gi"),
-        expose=(spec.get("expose") or {}).get("type", "LoadBalancer"),
+        expose=_expose(spec.get("expose") or {}),
         stop=spec.get("stop", False),
         admission=parse_admission(spec),
         rollback_to=spec.get("rollbackTo", ""),
@@ -167,6 +179,16 @@ def _model_from(given: Mapping[str, Any]) -> ModelFrom:
         match_labels=dict((given.get("selector") or {}).get("matchLabels") or {}),
         uri=given.get("uri", ""),
         sha256=given.get("sha256", ""),
+    )
+
+
+def _expose(given: Mapping[str, Any]) -> Expose:
+    route = given.get("route") or {}
+    return Expose(
+        type=given.get("type", "LoadBalancer"),
+        address=given.get("address", ""),
+        gateway=route.get("gateway", ""),
+        hostname=route.get("hostname", ""),
     )
 
 

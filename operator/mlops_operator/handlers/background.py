@@ -19,7 +19,7 @@ from mlops_operator.builders.candidate import APP as CANDIDATE
 from mlops_operator.builders.common import label_value
 from mlops_operator.builders.deployment import APP
 from mlops_operator.cluster import ApiException
-from mlops_operator.handlers.context import KINDS, POD_MONITORING, Context, Watched
+from mlops_operator.handlers.context import HTTP_ROUTE, KINDS, POD_MONITORING, Context, Watched
 from mlops_operator.handlers.queue import Key
 from mlops_operator.status.pod import current_stage, newest, phase
 from mlops_operator.status.run import finished
@@ -38,7 +38,9 @@ UNREACHABLE = (ApiException, aiohttp.ClientError, OSError, TimeoutError)
 async def relist(context: Context) -> None:
     """List every kind in every namespace into the store, then ask for a pass over each resource."""
     context.pod_monitoring = await context.cluster.serves(POD_MONITORING.api_version, POD_MONITORING.kind)
-    kinds = [*KINDS, *([POD_MONITORING] if context.pod_monitoring else [])]
+    context.http_route = await context.cluster.serves(HTTP_ROUTE.api_version, HTTP_ROUTE.kind)
+    there = ((POD_MONITORING, context.pod_monitoring), (HTTP_ROUTE, context.http_route))
+    kinds = [*KINDS, *(kind for kind, served in there if served)]
     for namespace in context.settings.namespaces:
         for kind in kinds:
             await _list(context, kind, namespace)

@@ -48,6 +48,7 @@ KINDS: tuple[Watched, ...] = (
     Watched("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", watched=False),
 )
 POD_MONITORING = Watched("monitoring.googleapis.com/v1", "PodMonitoring", "podmonitorings", watched=False)
+HTTP_ROUTE = Watched("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", watched=False)
 
 
 @dataclass
@@ -66,6 +67,7 @@ class Context:
     recorded: dict[str, Recorded] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     pod_monitoring: bool = False
+    http_route: bool = False
     listed_at: float = field(default_factory=time.monotonic)
 
     def seen(self, type_: str | None, item: Mapping[str, Any]) -> None:

@@ -69,6 +69,7 @@ async def gather(context: Context, server: ModelServer) -> Observed:
         hpa=store.get("HorizontalPodAutoscaler", namespace, name),
         model=await _model(context, server),
         podmonitoring_available=context.pod_monitoring,
+        httproute_available=context.http_route,
         candidate=own["Deployment"],
         candidate_pods=tuple(pods[CANDIDATE]),
         judge=judge,

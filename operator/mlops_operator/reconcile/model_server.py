@@ -12,6 +12,7 @@ from mlops_operator.builders.deployment import build_deployment
 from mlops_operator.builders.hpa import API_VERSION as HPA_API
 from mlops_operator.builders.hpa import KIND as HPA_KIND
 from mlops_operator.builders.hpa import HpaInputs, build_hpa
+from mlops_operator.builders.http_route import HttpRouteInputs, build_http_route
 from mlops_operator.builders.network_policy import NetworkPolicyInputs, build_server_policy
 from mlops_operator.builders.pdb import PdbInputs, build_pdb
 from mlops_operator.builders.pod_monitoring import PodMonitoringInputs, build_pod_monitoring
@@ -86,13 +87,16 @@ def _image(observed: Observed) -> str:
 
 
 def _companions(server: ModelServer, observed: Observed) -> list[dict[str, object]]:
-    """Service, PodDisruptionBudget and NetworkPolicy, and the PodMonitoring where the cluster has that kind."""
+    """Service, PodDisruptionBudget and NetworkPolicy, and HTTPRoute and PodMonitoring where the cluster has them."""
     name, namespace, owner = server.name, server.namespace, owner_reference(server.identity())
     companions = [
-        build_service(ServiceInputs(name, namespace, owner, server.expose)),
+        build_service(ServiceInputs(name, namespace, owner, server.expose.type, server.expose.address)),
         build_pdb(PdbInputs(name, namespace, owner)),
         build_server_policy(NetworkPolicyInputs(name, namespace, owner)),
     ]
+    if server.expose.gateway and observed.httproute_available:
+        route = HttpRouteInputs(name, namespace, owner, server.expose.gateway, server.expose.hostname)
+        companions.append(build_http_route(route))
     if observed.podmonitoring_available:
         companions.append(build_pod_monitoring(PodMonitoringInputs(name, namespace, owner)))
     return companions

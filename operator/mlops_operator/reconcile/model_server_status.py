@@ -49,13 +49,15 @@ def status_of(seen: Pass, now: datetime) -> dict[str, Any]:
     server, observed = seen.server, seen.observed
     model = _model_answering(seen)
     ready, settled = _ready(seen, model), _settled(seen, model)
-    conditions: list[dict[str, Any]] = list(server.status.get("conditions") or ())
+    before = server.status.get("conditions") or ()
+    conditions: list[dict[str, Any]] = [c for c in before if c["type"] != "Routed" or server.expose.gateway]
     told = {
         "Ready": ready,
         "Settled": settled,
         "CandidateAccepted": seen.decision.accepted,
         "RolledBack": seen.decision.rolled_back,
         "Recorded": ledger.told(server, tuple(seen.decision.facts.get("history", ())), observed.recorded),
+        "Routed": _routed(seen),
         "Monitored": _monitored(seen),
     }
     for kind, said in told.items():
@@ -191,6 +193,19 @@ def _stuck(deployment: Mapping[str, Any] | None) -> Trouble | None:
     return Trouble(progressing.get("reason", "NotProgressing"), progressing.get("message", "it is stuck"))
 
 
+def _routed(seen: Pass) -> Said | None:
+    """None where no route is asked for."""
+    expose = seen.server.expose
+    if not expose.gateway:
+        return None
+    if not seen.observed.httproute_available:
+        return "False", "GatewayAPIMissing", "this cluster has no kind HTTPRoute: install the Gateway API"
+    if seen.deployment is None:
+        return "False", "NothingToRoute", "there are no pods to send requests to"
+    said = f"HTTPRoute {seen.server.name} asks Gateway {expose.gateway} for {expose.hostname}"
+    return "True", "HTTPRouteApplied", f"{said}; kubectl describe httproute says whether it was taken"
+
+
 def _monitored(seen: Pass) -> Said:
     if not seen.observed.podmonitoring_available:
         return (
@@ -206,7 +221,9 @@ def _monitored(seen: Pass) -> Said:
 def _url(server: ModelServer, service: Mapping[str, Any] | None) -> str | None:
     if service is None:
         return None
-    if server.expose == "ClusterIP":
+    if server.expose.hostname:
+        return f"http://{server.expose.hostname}/"
+    if server.expose.type == "ClusterIP":
         return f"http://{server.name}.{server.namespace}.svc/"
     ingress = (_status(service).get("loadBalancer") or {}).get("ingress") or [{}]
     address = ingress[0].get("ip") or ingress[0].get("hostname")
