@@ -10,7 +10,7 @@ import yaml
 
 from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import ModelServer, Promotion, Recorded, parse
-from tests.unit.operator.test_model_server_admission import NEW, OLD, World
+from tests.unit.operator.test_model_server_admission import NEW, OLD, REFUSALS, World
 
 BALANCED = {"status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
 ROOT = Path(__file__).parents[2]
@@ -143,6 +143,17 @@ def test_reasons_are_words_that_a_condition_may_have() -> None:
     pattern = SCHEMA["properties"]["status"]["properties"]["conditions"]["items"]["properties"]["reason"]["pattern"]
     reasons = {condition["reason"] for status in lives() for condition in status["conditions"]}
     assert [reason for reason in reasons if not re.fullmatch(pattern, reason)] == []
+
+
+def test_every_reason_is_explained() -> None:
+    page = (ROOT / "docs/modelserver.md").read_text()
+    written = {condition["reason"] for status in lives() for condition in status["conditions"]}
+    sources = (ROOT / "operator/mlops_operator/reconcile").glob("*.py")
+    named = {
+        word for source in sources for word in re.findall(r'"(?:True|False|Unknown)", "(\w+)"', source.read_text())
+    }
+    assert named > {"Serving", "Stopped", "Written"}
+    assert {reason for reason in written | named | {*REFUSALS} if f"`{reason}`" not in page} == set()
 
 
 def test_the_example_follows_the_first_example_and_needs_no_image() -> None:
