@@ -10,7 +10,8 @@ import yaml
 
 from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import ModelServer, Promotion, Recorded, parse
-from tests.unit.operator.test_model_server_admission import NEW, OLD, REFUSALS, World
+from mlops_operator.status.verdict import REFUSALS
+from tests.unit.operator.test_model_server_admission import NEW, OLD, World
 
 BALANCED = {"status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
 ROOT = Path(__file__).parents[2]
