@@ -22,7 +22,7 @@ from mlops_operator.reconcile.records import (
     with_entry,
     with_quarantined,
 )
-from mlops_operator.reconcile.rollout import baseline, under_way
+from mlops_operator.reconcile.rollout import baseline, rolled_to, under_way
 from mlops_operator.status.server_pods import find_trouble, is_ready
 from mlops_operator.status.verdict import ACCEPTED, ended, judges, verdict_of
 
@@ -63,8 +63,9 @@ def decide(question: Question) -> Decision:
         return Decision(serving, asked.without("candidate"))
     reason, message = by_hand(server, target)
     rollout = asked.facts.get("rollout")
-    if rollout and not (reason and target.model and target.model.sha256 != rollout["sha256"]):
+    if rollout and not _superseded(asked, rollout, bool(reason)):
         return under_way(asked, rollout)
+    asked = replace(asked, serving=_proved(server, serving), facts=asked.without("rollout"))
     if target.model is None:
         return Decision(serving, asked.without("candidate"))
     if serving and (serving.sha256, serving.uri) == (target.model.sha256, target.model.uri):
@@ -76,6 +77,24 @@ def decide(question: Question) -> Decision:
     if not server.admission.judged:
         return accept(asked, "GateOff", "gate.policy and smoke.policy are None: nothing was asked of it")
     return _judged(asked)
+
+
+def _proved(server: ModelServer, serving: Model | None) -> Model | None:
+    """What the Deployment is told to serve, if pods ever did: else there is nothing to compare with or go back to."""
+    answered = (server.status.get("model") or {}).get("sha256")
+    return serving if serving and serving.sha256 == answered else None
+
+
+def _superseded(question: Question, rollout: Mapping[str, Any], by_hand: bool) -> bool:
+    """Whether another model takes the place of one on its way in: by hand at once, else only of one that does not
+    get ready and has nothing to go back to."""
+    model = question.target.model
+    if model is None or model.sha256 == rollout["sha256"]:
+        return False
+    if by_hand:
+        return True
+    hopeless = "previous" not in rollout and not rolled_to(question.observed, rollout["sha256"])
+    return hopeless and quarantined(question.server, model.sha256) is None
 
 
 def refused(question: Question, reason: str, message: str) -> Decision:

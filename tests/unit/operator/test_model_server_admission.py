@@ -450,3 +450,33 @@ def test_what_stands_in_the_way_is_named_and_left_alone() -> None:
     assert said(plan, "CandidateAccepted") == ("Unknown", "NameTaken", text)
     assert "Deployment/pets-candidate" not in kinds(plan)
     assert plan.delete == ()
+
+
+def test_a_first_model_that_never_gets_ready_makes_way_for_a_newer_run() -> None:
+    world = World(OLD)
+    world.step()
+    world.step(**world.started())
+    first = {**VERDICT, "candidate": A, "serving": "", "verdict": "Accepted", "message": "fine"}
+    world.step(**world.judged(first))
+    seen = world.rolled()
+    seen["deployment"]["status"]["readyReplicas"] = 0
+    gone: dict[str, Any] = {"candidate": None, "candidate_pods": (), "judge": None, "judge_pods": ()}
+    plan = world.step(10, deployment=seen["deployment"], pods=(), **gone)
+    assert kinds(plan).count("Deployment/pets-candidate") == 0
+    plan = world.step(training_runs=(OLD, NEW))
+    assert "Deployment/pets-candidate" in kinds(plan)
+    plan = world.step(**world.started())
+    env = {e["name"]: e["value"] for e in applied(plan, "Job")["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert (env["GATE_CANDIDATE_SHA256"], env["GATE_SERVING_SHA256"]) == (B, "")
+    plan = world.step(**world.judged({**VERDICT, "serving": "", "verdict": "Accepted", "message": "fine"}))
+    assert model_applied(plan) == B
+
+
+def test_a_model_under_watch_is_decided_before_the_next_run_is_looked_at() -> None:
+    world = World().serving_old().new_accepted()
+    newest = run("newest", "True", "Completed", sha256="c" * 64, labels=LABELS, created="2026-01-03T00:00:00Z")
+    plan = world.step(5, training_runs=(OLD, NEW, newest))
+    assert said(plan, "Settled")[:2] == ("False", "Watching")
+    world.step(60)
+    plan = world.step()
+    assert "Deployment/pets-candidate" in kinds(plan)
