@@ -22,7 +22,7 @@ from mlops_operator.reconcile.records import (
     with_entry,
     with_quarantined,
 )
-from mlops_operator.reconcile.rollout import baseline, rolled_to, under_way
+from mlops_operator.reconcile.rollout import baseline, rolled_to, under_way, with_superseded
 from mlops_operator.status.server_pods import find_trouble, is_ready
 from mlops_operator.status.verdict import ACCEPTED, ended, judges, verdict_of
 
@@ -65,11 +65,11 @@ def decide(question: Question) -> Decision:
     rollout = asked.facts.get("rollout")
     if rollout and not _superseded(asked, rollout, bool(reason)):
         return under_way(asked, rollout)
-    asked = replace(asked, serving=_proved(server, serving), facts=asked.without("rollout"))
+    asked = replace(asked, serving=_proved(server, serving))
     if target.model is None:
         return Decision(serving, asked.without("candidate"))
     if serving and (serving.sha256, serving.uri) == (target.model.sha256, target.model.uri):
-        return Decision(target.model, asked.without("candidate"))
+        return Decision(target.model, asked.without("candidate", "rollout"))
     if reason:
         return accept(asked, reason, message, "ByHand")
     if entry := quarantined(server, target.model.sha256):
@@ -114,6 +114,7 @@ def accept(question: Question, reason: str, message: str, kind: str = "Candidate
     server, model, serving, now = question.server, question.target.model, question.serving, question.now
     assert model is not None
     kept = {**question.without("candidate"), **facts}
+    kept["history"] = with_superseded(question)
     if reason == "RolledBackByHand" and serving:
         text = f"{message}: model {name_of(serving)} was taken back by hand"
         kept["quarantine"] = with_quarantined(server, kept.get("quarantine", ()), serving, reason, text, now)
@@ -126,6 +127,7 @@ def accept(question: Question, reason: str, message: str, kind: str = "Candidate
         **({"previous": record(serving), "baseline": baseline(question)} if serving else {}),
     }
     kept["rollout"] = {name: value for name, value in rollout.items() if value}
+    kept = {name: value for name, value in kept.items() if value}
     return Decision(
         model,
         kept,

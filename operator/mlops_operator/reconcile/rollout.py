@@ -86,6 +86,16 @@ def breach(traffic: Traffic, watch: Watch, before: Mapping[str, Any]) -> tuple[s
     return None
 
 
+def with_superseded(question: Question) -> list[dict[str, Any]]:
+    """The history, with a model in it that was let in and gives way before its roll is through."""
+    rollout = question.facts.get("rollout")
+    model = model_of_record(rollout)
+    if model is None or rollout is None or rollout["kind"] == "Back":
+        return list(question.facts.get("history", ()))
+    text = "another model took its place before its roll was through"
+    return _entry(question, model, question.now, "Superseded", rollout["reason"], text, rollout)
+
+
 def _rolling(question: Question, rollout: Mapping[str, Any], model: Model, previous: Model | None) -> Decision:
     observed, now = question.observed, question.now
     trouble = find_trouble(observed.pods, observed.deployment)

@@ -102,12 +102,13 @@ class World:
     def rolled(self) -> dict[str, Any]:
         """The Deployment that the last plan applied, rolled out: what to see next."""
         body = applied_deployment(self.plan, "pets")
+        count = body["spec"]["replicas"]
         up = {
             "metadata": {**body["metadata"], "generation": 1},
-            "spec": {"replicas": 1, **body["spec"]},
-            "status": {"observedGeneration": 1, **dict.fromkeys(COUNTS, 1)},
+            "spec": body["spec"],
+            "status": {"observedGeneration": 1, **dict.fromkeys(COUNTS, count)},
         }
-        return {"deployment": up, "pods": (named(pod(up), "pets-1"),)}
+        return {"deployment": up, "pods": tuple(named(pod(up), f"pets-{number + 1}") for number in range(count))}
 
     def started(self) -> dict[str, Any]:
         """The candidate that the last plan applied, ready: what to see next."""
