@@ -141,7 +141,7 @@ class _Client:
 
     def wait_until_healthy(self, sha256: str) -> None:
         """Until /health is 200 and names the digest."""
-        failure: Failed | None = None
+        failure, silence = None, ""
         while time.monotonic() < self.until:
             try:
                 status, body = self._request("GET", "/health")
@@ -219,7 +219,7 @@ def _checked(name: str, body: dict[str, Any], expected: dict[str, float]) -> str
     numbers = [confidence, *shares.values()]
     if not all(isinstance(number, int | float) and 0 <= number <= 1 for number in numbers):
         raise Failed(f"{name}: /predict answers with what is no probability: {json.dumps(numbers)[:100]}")
-    if label not in shares or confidence != max(shares.values()) or shares[label] != confidence:
+    if not isinstance(label, str) or shares.get(label) != confidence or confidence != max(shares.values()):
         raise Failed(f"{name}: /predict answers {_told(label)}, which is not its most probable class")
     apart = max(abs(shares[part] - share) for part, share in expected.items())
     if apart > TOLERANCE:
