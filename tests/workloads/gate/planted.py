@@ -40,7 +40,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Plant:
-    """A network that errs on cats and on dogs from a level of green on; or always inverts, tosses, or says one thing."""
+    """A network that errs on cats and on dogs from a level of green on; or inverts, tosses a coin, says one thing."""
 
     cats: int = NEVER
     dogs: int = NEVER

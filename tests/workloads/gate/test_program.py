@@ -178,9 +178,7 @@ def test_a_long_verdict_is_cut_to_what_a_termination_message_holds() -> None:
 def test_the_image_copies_what_its_inputs_are() -> None:
     """Else a changed file would not change the image's tag, or the image would lack it."""
     text = (CHECKOUT / "workloads/Dockerfile.server").read_text()
-    copied = [
-        word for line in text.splitlines() if line.startswith("COPY workloads/") for word in line.split()[1:-1]
-    ]
+    copied = [word for line in text.splitlines() if line.startswith("COPY workloads/") for word in line.split()[1:-1]]
 
     assert sorted(copied) == sorted(CODE)
 

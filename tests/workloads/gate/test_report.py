@@ -32,7 +32,9 @@ def test_pictures_that_one_model_alone_has_wrong_the_most_confident_first() -> N
 
 
 def test_the_first_model_shows_its_own_mistakes() -> None:
-    assert report.groups(scores([0.6, 0.9, 0.1, 0.9, 0.2, 0.3])) == [report.Group("The candidate is wrong", [1, 4, 5, 0])]
+    assert report.groups(scores([0.6, 0.9, 0.1, 0.9, 0.2, 0.3])) == [
+        report.Group("The candidate is wrong", [1, 4, 5, 0])
+    ]
 
 
 def test_as_many_pictures_as_fit_and_the_others_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

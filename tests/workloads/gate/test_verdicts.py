@@ -153,11 +153,11 @@ def test_inconclusive_is_what_the_policy_says(world: World, serving: ModelFile) 
     measured = "accuracy 0.910 on 400 pictures, -0.010 against the serving model (95 % interval -0.033 to +0.013)"
     assert short["message"] == (
         f"{measured}: inconclusive. 33% of equally good models end so on this set; "
-        "allow a regression of 0.02 or freeze a set of 6,400 pictures, or override the gate"
+        "a maxRegression of 0.02 or a set of 6,400 pictures would make that 5%; or override the gate"
     )
     assert strict["message"] == (
         f"{measured}: inconclusive. 86% of equally good models end so on this set; "
-        "allow a regression of 0.043 or freeze a set of 7,400 pictures, or override the gate"
+        "a maxRegression of 0.043 or a set of 7,400 pictures would make that 5%; or override the gate"
     )
 
 

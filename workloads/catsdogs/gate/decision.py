@@ -73,7 +73,7 @@ def rule(settings: Settings, count: int, candidate: Interval, difference: Interv
     if difference.value < -allowed and difference.high < 0:
         return Ruling("WorseThanServing", f"{said}: worse, and by more than {allowed:g}: train a better model")
     if difference.value >= -allowed and settings.inconclusive == "Accept":
-        return Ruling(ACCEPTED, f"{said}: inconclusive, accepted since the policy accepts {-allowed:+g} and better")
+        return Ruling(ACCEPTED, f"{said}: inconclusive, accepted since the policy accepts {0 - allowed:+g} and better")
     return Ruling("Inconclusive", f"{said}: {_more(settings, count, difference)}")
 
 
@@ -86,11 +86,11 @@ def _more(settings: Settings, count: int, difference: Interval) -> str:
     chance = chance_of_refusal(difference.error, settings.max_regression, settings.inconclusive)
     margin = REFUSED_RARELY if settings.inconclusive == "Accept" else REFUSED_RARELY + 1.96
     enough = math.ceil(margin * difference.error * 1000) / 1000
-    ways = [f"allow a regression of {enough:g}"]
+    ways = [f"a maxRegression of {enough:g}"]
     if settings.max_regression > 0:
         pictures = math.ceil(count * (enough / settings.max_regression) ** 2 / 100) * 100
-        ways.append(f"freeze a set of {pictures:,} pictures")
+        ways.append(f"a set of {pictures:,} pictures")
     return (
         f"inconclusive. {chance:.0%} of equally good models end so on this set; "
-        f"{' or '.join(ways)}, or override the gate"
+        f"{' or '.join(ways)} would make that 5%; or override the gate"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catsdogs.errors import data_error
-from catsdogs.gate import decision, evalset, models, smoke
+from catsdogs.gate import decision, evalset, models, samples, smoke
 from catsdogs.gate.decision import ACCEPTED, Refused, Ruling
 from catsdogs.gate.evalset import EvalSet, MismatchError
 from catsdogs.gate.models import Model, ModelError
@@ -172,7 +172,7 @@ def _smoke(case: Case, said: dict[str, Any]) -> Ruling | None:
     millis, failure = smoke.ask(
         case.settings.candidate_url,
         candidate.file.sha256,
-        [*smoke.generated(), *smoke.golden(case.bucket)],
+        [*samples.generated(), *samples.golden(case.bucket)],
         lambda data: candidate.predictor.predict(data).probabilities,
         case.settings.smoke_max_millis,
     )

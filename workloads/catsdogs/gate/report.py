@@ -133,7 +133,7 @@ def _difference(figures: Figures) -> str:
         f'<path class="zero" d="M500 8V64"/><path class="allowed" d="M{allowed} 8V64"/>'
         f'<path class="range" d="M{x(found.low)} 36H{x(found.high)}"/><circle cx="{x(found.value)}" cy="36" r="9"/>'
         f'<text x="508" y="84">equal</text><text x="{max(allowed - 8, 0)}" y="84" text-anchor="end">'
-        f"{-figures.max_regression:+g} allowed</text></svg><p class=note>{caption}, on the same pictures.</p>"
+        f"{0 - figures.max_regression:+g} allowed</text></svg><p class=note>{caption}, on the same pictures.</p>"
     )
 
 

@@ -4,33 +4,22 @@ It must not trust an answer: it reads a few kilobytes of it, and waits for all o
 from __future__ import annotations
 
 import http.client
-import io
 import json
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-from PIL import Image
-
-from catsdogs import key
 from catsdogs.errors import Exit, StageError, data_error
-from catsdogs.pipeline import bucket as store
+from catsdogs.gate.samples import Picture
 
 BUDGET = 10.0  # seconds for all of it
 PAUSE = 0.2
 ANSWER_BYTES = 64 * 2**10
-SIZES = ((64, 64), (320, 240), (240, 320), (640, 480), (1280, 960), (1, 1))  # width and height of generated pictures
-GENERATED = 24
-GOLDEN_EACH = 12  # pictures of a class that are asked about
 GOLDEN_RIGHT = 0.8
 TOLERANCE = 0.01  # between the pod's probability and that of the model as the judge has loaded it
-SUFFIXES = (".jpg", ".jpeg", ".png")
 
 Expected = Callable[[bytes], dict[str, float]]
 
@@ -39,48 +28,12 @@ class Failed(Exception):  # noqa: N818 - an answer that is wrong; nothing went w
     """What the candidate's pod did wrong, in one line."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A JPEG or PNG; `label` is "" when any answer is right."""
-
-    name: str
-    data: bytes
-    label: str = ""
-
-
-def generated() -> Iterator[Picture]:
-    """GENERATED pictures of noise on a shade, RGB, half of them PNG; the same ones each time."""
-    random = np.random.default_rng(0)
-    for number in range(GENERATED):
-        (width, height), kind = SIZES[number % len(SIZES)], ("JPEG", "PNG")[number // len(SIZES) % 2]
-        shade, noise = random.integers(0, 200, 3), random.integers(0, 56, (height, width, 3))
-        buffer = io.BytesIO()
-        Image.fromarray((shade + noise).astype(np.uint8)).save(buffer, kind, compress_level=1)
-        yield Picture(f"generated {width} x {height} {kind}", buffer.getvalue())
-
-
-def golden(bucket: Any) -> list[Picture]:
-    """The first GOLDEN_EACH pictures of each class below golden/ in the bucket; none when there is no such folder."""
-    found = []
-    with store.explained(key.uri(bucket.name, key.GOLDEN_PREFIX)):
-        for label, folder in zip(key.CLASSES, key.CLASS_FOLDERS, strict=True):
-            blobs = bucket.client.list_blobs(
-                bucket,
-                prefix=f"{key.GOLDEN_PREFIX}{folder}/",
-                fields=store.NAMES,
-                timeout=store.TIMEOUT,
-                retry=store.retry(),
-            )
-            names = [blob.name for blob in blobs if PurePosixPath(blob.name).suffix.lower() in SUFFIXES]
-            found += [(name, label) for name in sorted(names)[:GOLDEN_EACH]]
-    return store.together(lambda item: Picture(item[0], store.download(bucket, item[0]), item[1]), found)
-
-
 def ask(url: str, sha256: str, pictures: Sequence[Picture], expected: Expected, limit: float) -> tuple[float, str]:
     """The 95th percentile of the answers' milliseconds, and one line on what was wrong ("" when nothing was).
 
     `expected` gives the probabilities that the judged model has for a picture; `limit` is the largest percentile in
-    milliseconds, 0 for none. Raises StageError 75 when nobody answers at `url` at all: that says nothing of the model.
+    milliseconds, 0 for none. Raises StageError 75 when nobody answers at `url` at all, which says nothing of the
+    model, and 65 for a golden picture that is none.
     """
     answers = [_expected(picture, expected) for picture in pictures]
     client, millis = _Client(url), list[float]()
@@ -141,7 +94,8 @@ class _Client:
 
     def wait_until_healthy(self, sha256: str) -> None:
         """Until /health is 200 and names the digest."""
-        failure, silence = None, ""
+        failure: Failed | None = None
+        silence = ""
         while time.monotonic() < self.until:
             try:
                 status, body = self._request("GET", "/health")
