@@ -59,7 +59,7 @@ async def until_first_ends(context: Context) -> None:
         # Kopf would else ask for the user's name, and the image's user has none.
         identity=cast(Any, "mlops-operator"),
     )
-    others = (background.resync, background.post_events, polling.poll_progress)
+    others = (background.resync, background.post_events, polling.poll_progress, polling.watch_servers)
     parts = (watches, context.queue.run(), *(part(context) for part in others))
     tasks = [asyncio.create_task(part) for part in parts]
     done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
-"""Cloud Storage as the operator reads it: the list of raw photographs and published results.
+"""Cloud Storage as the operator uses it: the list of raw photographs, published results, and the ledger it writes.
 
 Its JSON API over plain HTTP, since the official client blocks a thread for each call and costs a run more CPU
-than all the rest; nothing is written and nothing decided here.
+than all the rest; nothing is written over and nothing decided here.
 """
 
 import asyncio
@@ -29,10 +29,12 @@ TIMEOUT = aiohttp.ClientTimeout(total=60.0, sock_connect=5.0, sock_read=20.0)
 LISTING_AGE = 5.0
 LISTING_PAGE = 5000
 DOCUMENT_LIMIT = 256 * 1024
+ERROR_LIMIT = 16 * 1024
+PRECONDITION_FAILED = 412
 CONNECTIONS = 16
 EMULATOR = "STORAGE_EMULATOR_HOST"
 PUBLIC = "https://storage.googleapis.com"
-SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 FIELDS = "items(name,size,crc32c),nextPageToken"
 
 OUTAGES = (aiohttp.ClientError, TimeoutError, OSError, auth_exceptions.GoogleAuthError)
@@ -88,6 +90,18 @@ class Bucket:
         except _Failed:
             return None
 
+    async def write_once(self, address: str, document: Mapping[str, Any]) -> BucketFailure | None:
+        """Make the object at a gs:// address; None when it is there now, also when it was before."""
+        bucket, _, name = address.removeprefix("gs://").partition("/")
+        query = {"uploadType": "media", "name": name, "ifGenerationMatch": "0"}
+        data = json.dumps(document, sort_keys=True).encode() + b"\n"
+        try:
+            status, body = await self._ask("POST", f"/upload/storage/v1/b/{bucket}/o", bucket, query, data)
+        except _Failed as error:
+            return error.failure
+        written = status in (200, PRECONDITION_FAILED)
+        return None if written else failure_of(status, _said(body.decode(errors="replace")), bucket)
+
     async def _listing(self, bucket: str) -> _Listing:
         async with self._locks.setdefault(bucket, asyncio.Lock()):
             known = self._listings.get(bucket)
@@ -126,18 +140,26 @@ class Bucket:
 
     async def _get(self, bucket: str, rest: str, query: Mapping[str, str], limit: int = -1) -> bytes:
         """The body of an answer, or the first `limit` bytes of it. Raises _Failed and _NoObjectError."""
-        url = URL(f"{_host()}/storage/v1/b/{bucket}/o{rest}", encoded=True)
+        status, body = await self._ask("GET", f"/storage/v1/b/{bucket}/o{rest}", bucket, query, limit=limit)
+        if status == 200:
+            return body
+        said = _said(body.decode(errors="replace"))
+        if rest and status == 404 and "bucket does not exist" not in said.lower():
+            raise _NoObjectError
+        raise _Failed(failure_of(status, said, bucket))
+
+    async def _ask(
+        self, verb: str, path: str, bucket: str, query: Mapping[str, str], data: bytes | None = None, limit: int = -1
+    ) -> tuple[int, bytes]:
+        """Status and body (of a 200: its first `limit` bytes). Raises _Failed when no answer comes."""
+        url, content = URL(f"{_host()}{path}", encoded=True), {"Content-Type": "application/json"} if data else {}
         try:
-            async with self._http().get(url, params=query, headers=await self._headers()) as answer:
-                if answer.status == 200:
-                    return await _read_up_to(answer.content, limit)
-                said = _said(await answer.text(errors="replace"))
+            headers = {**await self._headers(), **content}
+            async with self._http().request(verb, url, params=query, data=data, headers=headers) as answer:
+                return answer.status, await _read_up_to(answer.content, limit if answer.status == 200 else ERROR_LIMIT)
         except OUTAGES as error:
             message = f"Bucket gs://{bucket} does not answer: {_line(error)}"
             raise _Failed(BucketFailure("BucketUnavailable", message)) from error
-        if rest and answer.status == 404 and "bucket does not exist" not in said.lower():
-            raise _NoObjectError
-        raise _Failed(failure_of(answer.status, said, bucket))
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -152,12 +174,13 @@ class Bucket:
         if os.environ.get(EMULATOR):
             return {}
         async with self._login:
-            if self._credentials is None:
-                self._credentials, _ = await asyncio.to_thread(google.auth.default, scopes=[SCOPE])
-            if not self._credentials.valid:
-                request = google.auth.transport.requests.Request()
-                await asyncio.to_thread(self._credentials.refresh, request)
-            return {"Authorization": f"Bearer {self._credentials.token}"}
+            credentials = self._credentials
+            if credentials is None:
+                credentials, _ = await asyncio.to_thread(google.auth.default, scopes=[SCOPE])
+                self._credentials = credentials
+            if not credentials.valid:
+                await asyncio.to_thread(credentials.refresh, google.auth.transport.requests.Request())
+            return {"Authorization": f"Bearer {credentials.token}"}
 
 
 def _host() -> str:
@@ -190,7 +213,8 @@ def failure_of(status: int, said: str, bucket: str) -> BucketFailure:
     if status == 404:
         return BucketFailure("BucketNotFound", f"Bucket gs://{bucket} does not exist")
     if status in (401, 403):
-        return BucketFailure("PermissionDenied", f"The operator may not read bucket gs://{bucket}: {said}")
+        message = f"The operator has no right to do this in bucket gs://{bucket}: {said}"
+        return BucketFailure("PermissionDenied", message)
     if 400 <= status < 500 and status not in (408, 429):
         return BucketFailure("BucketNotFound", f"Bucket gs://{bucket} is refused: {said}")
     return BucketFailure("BucketUnavailable", f"Bucket gs://{bucket} does not answer: {status} {said}")

@@ -37,6 +37,8 @@ PLURALS: Mapping[tuple[str, str], str] = {
     ("apps/v1", "Deployment"): "deployments",
     ("autoscaling/v2", "HorizontalPodAutoscaler"): "horizontalpodautoscalers",
     ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): "httproutes",
     ("monitoring.googleapis.com/v1", "PodMonitoring"): "podmonitorings",
 }
 
@@ -55,7 +57,7 @@ class Cluster:
 
     def __init__(self, settings: client.Configuration, timeout: float = TIMEOUT) -> None:
         self._settings = settings
-        tls = RESTClientObject(settings).ssl_context  # type: ignore[no-untyped-call]
+        tls = RESTClientObject(settings).ssl_context
         self._session = aiohttp.ClientSession(
             settings.host,
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls),
@@ -182,7 +184,7 @@ class Cluster:
 def _refusal(answer: aiohttp.ClientResponse, body: str) -> ApiException:
     error = ApiException(status=answer.status, reason=answer.reason, body=body)
     error.headers = answer.headers
-    refusal: ApiException = api_exception(error)
+    refusal: ApiException = api_exception(error)  # type: ignore[no-untyped-call]
     return refusal
 
 

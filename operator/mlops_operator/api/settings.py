@@ -32,6 +32,7 @@ class Settings:
     pod_env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     trainer_service_account: str = "trainer"
     server_service_account: str = "model-server"
+    judge_service_account: str = "model-judge"
 
     def allows_image(self, image: str) -> bool:
         """Whether `image` lies under one of the allowed registry prefixes (each ends with "/")."""

@@ -13,7 +13,7 @@ from mlops_operator import metrics
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
 from mlops_operator.cluster import ApiException, ConflictError
-from mlops_operator.handlers.context import KINDS, POD_MONITORING, Context, Watched
+from mlops_operator.handlers.context import HTTP_ROUTE, KINDS, POD_MONITORING, Context, Watched
 from mlops_operator.handlers.queue import Key
 from mlops_operator.status.run import finished
 
@@ -30,7 +30,9 @@ async def relist(context: Context) -> None:
     """List every kind in every namespace; ask for a pass over each resource that has not ended, and over those
     of which the list tells something new."""
     context.pod_monitoring = await context.cluster.serves(POD_MONITORING.api_version, POD_MONITORING.kind)
-    kinds = [*KINDS, *([POD_MONITORING] if context.pod_monitoring else [])]
+    context.http_route = await context.cluster.serves(HTTP_ROUTE.api_version, HTTP_ROUTE.kind)
+    there = ((POD_MONITORING, context.pod_monitoring), (HTTP_ROUTE, context.http_route))
+    kinds = [*KINDS, *(kind for kind, served in there if served)]
     for namespace in context.settings.namespaces:
         for kind in kinds:
             await _list(context, kind, namespace)
@@ -49,8 +51,8 @@ async def _list(context: Context, kind: Watched, namespace: str) -> None:
         for item in page:
             before.pop(item["metadata"]["name"], None)
             context.seen(None, item)
-    for item in before.values():
-        context.seen("DELETED", item)
+    for gone in before.values():
+        context.seen("DELETED", gone)
 
 
 async def first_list(context: Context) -> None:

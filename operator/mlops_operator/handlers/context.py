@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
+from mlops_operator.api.model_server import Recorded
 from mlops_operator.api.settings import Settings
 from mlops_operator.api.training_run import API_VERSION, Progress
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
@@ -47,8 +49,10 @@ KINDS: tuple[Watched, ...] = (
     Watched("apps/v1", "Deployment", "deployments"),
     Watched("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     Watched("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", watched=False),
+    Watched("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", watched=False),
 )
 POD_MONITORING = Watched("monitoring.googleapis.com/v1", "PodMonitoring", "podmonitorings", watched=False)
+HTTP_ROUTE = Watched("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", watched=False)
 
 
 @dataclass
@@ -63,9 +67,13 @@ class Context:
     progress: dict[str, Progress] = field(default_factory=dict)
     departed: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    complaints: dict[str, str] = field(default_factory=dict)
+    recorded: dict[str, Recorded] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     events: asyncio.Queue[Mapping[str, Any]] = field(default_factory=lambda: asyncio.Queue(EVENTS_WAITING))
     pod_monitoring: bool = False
+    http_route: bool = False
     listed_at: float = field(default_factory=time.monotonic)
 
     def seen(self, type_: str | None, item: Mapping[str, Any]) -> None:

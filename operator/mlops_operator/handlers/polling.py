@@ -1,21 +1,29 @@
-"""Asks the running trainers how far they are, each every 3 s, evenly spread over that time.
+"""Asks pods every 3 s: the running trainers how far they are, evenly spread over that time, and the servers what
+they have answered.
 
 What they say is left in the context for the pass that it asks for; nothing is written here.
 """
 
 import asyncio
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import aiohttp
 
-from mlops_operator import progress
+from mlops_operator import progress, serving
+from mlops_operator.api.gate import Traffic
+from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
+from mlops_operator.builders.candidate import APP as CANDIDATE
+from mlops_operator.builders.common import label_value
+from mlops_operator.builders.deployment import APP
 from mlops_operator.builders.job import NAME as TRAINER
 from mlops_operator.handlers.context import Context
 from mlops_operator.handlers.queue import Key
 from mlops_operator.handlers.store import INSTANCE, NAME
 from mlops_operator.status.pod import current_stage, phase
 from mlops_operator.status.run import finished
+from mlops_operator.status.server_pods import is_ready
 
 ROUND_SECONDS = 3.0
 
@@ -64,3 +72,50 @@ async def _ask(context: Context, session: aiohttp.ClientSession, trainer: Traine
     if said is not None:
         context.progress[trainer.uid] = said
         context.queue.add(trainer.key)
+
+
+async def watch_servers(context: Context) -> None:
+    """Ask the pods of servers where a model is on its way in what they answer and why they don't, until cancelled."""
+    async with serving.session() as session:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            await look_at_servers(context, session)
+
+
+async def look_at_servers(context: Context, session: aiohttp.ClientSession) -> None:
+    """One round over all pods; what is known of pods that are gone is forgotten."""
+    asked = [found for namespace in context.settings.namespaces for found in _servers_pods(context, namespace)]
+    answers = await asyncio.gather(*(_look(session, pod) for _, pod in asked))
+    traffic, complaints = {}, {}
+    for (key, pod), (counted, complaint) in zip(asked, answers, strict=True):
+        uid = pod["metadata"]["uid"]
+        if counted is not None:
+            traffic[uid] = counted
+        if complaint:
+            complaints[uid] = complaint
+        if complaint != context.complaints.get(uid, ""):
+            context.queue.add(key)
+    context.traffic.clear()
+    context.traffic.update(traffic)
+    context.complaints.clear()
+    context.complaints.update(complaints)
+
+
+def _servers_pods(context: Context, namespace: str) -> list[tuple[Key, Mapping[str, Any]]]:
+    """The pods with an address of all servers and candidates, and whose they are."""
+    found: list[tuple[Key, Mapping[str, Any]]] = []
+    for server in context.store.all(MODEL_SERVER, namespace):
+        name = server["metadata"]["name"]
+        found += (
+            (Key(MODEL_SERVER, namespace, name), pod)
+            for pod in context.store.pods(namespace, label_value(name))
+            if pod["metadata"]["labels"]["app.kubernetes.io/name"] in (APP, CANDIDATE) and pod["status"].get("podIP")
+        )
+    return found
+
+
+async def _look(session: aiohttp.ClientSession, pod: Mapping[str, Any]) -> tuple[Traffic | None, str]:
+    address = pod["status"]["podIP"]
+    if is_ready(pod):
+        return await serving.traffic(session, address), ""
+    return None, await serving.complaint(session, address)

@@ -82,17 +82,18 @@ def newer(one: Object, other: Object) -> bool:
 
 def slim(item: Object) -> Object:
     """The object without the parts that nobody here reads: who owns which field, what kubectl last applied,
-    the pod template of a Job, the spec of a training pod."""
+    the pod template of a training Job, the spec of a training pod."""
     kind, metadata = item["kind"], dict(item["metadata"])
     if kind not in _KEEPS_MANAGED_FIELDS:
         metadata.pop("managedFields", None)
     if LAST_APPLIED in metadata.get("annotations", ()):
         metadata["annotations"] = without(metadata["annotations"], LAST_APPLIED)
     small = {**item, "metadata": metadata}
-    if kind == "Job" and "spec" in item:
-        small["spec"] = without(item["spec"], "template")
-    if kind == "Pod" and metadata.get("labels", {}).get(NAME) == TRAINER:
-        small.pop("spec", None)
+    if metadata.get("labels", {}).get(NAME) == TRAINER:
+        if kind == "Job" and "spec" in item:
+            small["spec"] = without(item["spec"], "template")
+        if kind == "Pod":
+            small.pop("spec", None)
     slimmed: Object = shared(small)
     return slimmed
 
