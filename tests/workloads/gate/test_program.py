@@ -147,7 +147,7 @@ def test_all_settings_are_read(world: World) -> None:
         ("GATE_CANDIDATE_SHA256", "A" * 64),
         ("GATE_SERVING_SHA256", ""),
         ("GATE_CANDIDATE_URL", "file:///etc/passwd"),
-        ("GATE_POLICY", "None"),
+        ("GATE_POLICY", "Off"),
         ("GATE_METRIC", "f1"),
         ("GATE_MINIMUM", "60"),
         ("GATE_MAX_REGRESSION", "nan"),

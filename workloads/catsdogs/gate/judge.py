@@ -46,10 +46,18 @@ def judge(settings: Settings) -> dict[str, Any]:
         "evalSet": settings.eval_set,
     }
     try:
-        ruling = _weigh(_case(settings), said)
+        ruling = _asked_alone(settings, said) if settings.policy == "None" else _weigh(_case(settings), said)
     except Refused as refused:
         ruling = refused.ruling
     return {"ok": True, "verdict": ruling.verdict, "message": ruling.message, **said}
+
+
+def _asked_alone(settings: Settings, said: dict[str, Any]) -> Ruling:
+    """The ruling where nothing is scored: the candidate's pod is asked, and that is all."""
+    bucket = store.open_bucket(settings.candidate.address.bucket)
+    [candidate] = _models(settings, bucket)
+    refusal = _smoke(settings, bucket, candidate, said)
+    return refusal or Ruling(ACCEPTED, "its pod answers; gate.policy is None, so nothing was scored")
 
 
 def _case(settings: Settings) -> Case:
@@ -118,7 +126,7 @@ def _weigh(case: Case, said: dict[str, Any]) -> Ruling:
         case.settings, said["count"], case.figures.candidate, case.figures.difference
     )
     if ruling.verdict == ACCEPTED and case.settings.candidate_url:
-        ruling = _smoke(case, said) or ruling
+        ruling = _smoke(case.settings, case.bucket, case.models[0], said) or ruling
     said["report"] = str(_report(case, {"verdict": ruling.verdict, "message": ruling.message, **said}))
     return ruling
 
@@ -168,14 +176,13 @@ def _leak(case: Case, model: Model) -> str:
     return f"{found.count} of {len(photos)} pictures of the evaluation set: {found.example}" if found else ""
 
 
-def _smoke(case: Case, said: dict[str, Any]) -> Ruling | None:
-    candidate = case.models[0]
+def _smoke(settings: Settings, bucket: Any, candidate: Model, said: dict[str, Any]) -> Ruling | None:
     millis, failure = smoke.ask(
-        case.settings.candidate_url,
+        settings.candidate_url,
         candidate.file.sha256,
-        [*samples.generated(), *samples.golden(case.bucket)],
+        [*samples.generated(), *samples.golden(bucket)],
         lambda data: candidate.predictor.predict(data).probabilities,
-        case.settings.smoke_max_millis,
+        settings.smoke_max_millis,
     )
     said["smokeMillis"] = round(millis, 1)
     return Ruling("SmokeFailed", failure) if failure else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from catsdogs.errors import config_error
 
-POLICIES = ("Compare", "Minimum")
+POLICIES = ("Compare", "Minimum", "None")
 METRICS = ("accuracy", "balancedAccuracy", "rocAuc")
 INCONCLUSIVE = ("Accept", "Refuse")
 DIGEST = re.compile(r"[0-9a-f]{64}")
