@@ -102,22 +102,22 @@ def write(path: Path, plant: Plant) -> str:
             elif isinstance(part, torch.nn.Conv2d) and part.kernel_size == (3, 3):
                 for channel in range(4):
                     part.weight[channel, channel, 1, 1] = 1
-        green = (-0.5, 1.0, -0.5)
-        for channel, (share, above) in enumerate(
-            [((1, 0, 0), 0.0), ((0, 0, 1), 0.0), (green, _threshold(plant.cats)), (green, _threshold(plant.dogs))]
+        red, blue, cat_is_green, dog_is_green = (1, 0, 0), (0, 0, 1), (0, 1, -1), (-1, 1, 0)
+        for channel, (shares, above) in enumerate(
+            [(red, 0.0), (blue, 0.0), (cat_is_green, _threshold(plant.cats)), (dog_is_green, _threshold(plant.dogs))]
         ):
-            _reads(module, channel, share, above)
+            _reads(module, channel, shares, above)
         _head(module.head, plant)
     metadata = {"architecture": "SimpleCNN", "imageSize": plant.size, "classes": list(key.CLASSES), "temperature": 1.0}
     return model.save(path, module, metadata)
 
 
 def _threshold(level: int) -> float:
-    """Half way below a level, as green less the mean of red and blue on 0..1."""
-    return (-45 + 40 * (level - 0.5)) / 255
+    """Half way below a level of green, as green less the lesser of red and blue, on 0..1."""
+    return 40 * (level - 0.5) / 255
 
 
-def _reads(module: Any, channel: int, shares: tuple[float, ...], above: float) -> None:
+def _reads(module: Any, channel: int, shares: tuple[int, int, int], above: float) -> None:
     """The channel is the weighted sum of red, green and blue on 0..1 less `above`, or 0 where that is negative."""
     convolution, norm = module.features[0][0], module.features[0][1]
     for colour, share in enumerate(shares):

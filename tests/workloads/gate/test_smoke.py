@@ -92,13 +92,13 @@ def test_the_real_server_passes_also_when_it_is_still_loading(
 @pytest.mark.usefixtures("patient")
 def test_a_whole_judgement_with_golden_pictures(store: Store, server: str, serving: ModelFile, tmp_path: Path) -> None:
     world = new_world(store, tmp_path, "golden", planted.pictures())
-    world.publish("5e5e00000001", planted.SERVING)
+    candidate = world.publish("5e5e00000001", planted.SERVING)
     for number in range(4):
         world.put(f"golden/Cat/{number}.png", CAT)
         world.put(f"golden/Dog/{number}.PNG", DOG)
     world.put("golden/Dog/", b"")
     world.put("golden/Dog/readme.txt", b"chosen by hand")
-    candidate = ModelFile(world.case(serving).candidate.address, serving.sha256)
+    assert candidate.sha256 == serving.sha256
     case = world.case(candidate, candidate_url=server)
 
     passed = judge.judge(case)
@@ -122,6 +122,21 @@ def test_where_nothing_is_scored_its_pod_is_asked_all_the_same(
     world = new_world(store, tmp_path, "unscored", planted.pictures())
     world.publish("5e5e00000001", planted.SERVING)
     candidate = ModelFile(world.case(serving).candidate.address, serving.sha256)
+    case = world.case(candidate, candidate_url=server, policy="None")
+
+    passed = judge.judge(case)
+    for number in range(4):
+        world.put(f"golden/Cat/{number}.png", DOG)
+    failed = judge.judge(case)
+
+    assert (passed["verdict"], "count" in passed) == ("Accepted", False)
+    assert failed["verdict"] == "SmokeFailed"
+
+
+@pytest.mark.usefixtures("patient")
+def test_where_nothing_is_scored_its_pod_is_asked_all_the_same(store: Store, server: str, tmp_path: Path) -> None:
+    world = new_world(store, tmp_path, "unscored", planted.pictures())
+    candidate = world.publish("5e5e00000001", planted.SERVING)
     case = world.case(candidate, candidate_url=server, policy="None")
 
     passed = judge.judge(case)

@@ -111,11 +111,12 @@ def _figures(settings: Settings, scores: Scores) -> Figures:
     from catsdogs.gate import comparison
     from catsdogs.gate.report import Figures
 
-    metric, allowed = settings.metric, settings.max_regression
-    ones = [comparison.of_one(metric, answers, scores.labels) for answers in scores.answers]
-    if len(ones) == 1:
-        return Figures(metric, ones[0])
-    return Figures(metric, *ones, comparison.of_difference(metric, *scores.answers, scores.labels), allowed)
+    metric, labels = settings.metric, scores.labels
+    candidate, *others = (comparison.of_one(metric, answers, labels) for answers in scores.answers)
+    if not others:
+        return Figures(metric, candidate)
+    difference = comparison.of_difference(metric, scores.answers[0], scores.answers[1], labels)
+    return Figures(metric, candidate, others[0], difference, settings.max_regression)
 
 
 def _weigh(case: Case, said: dict[str, Any]) -> Ruling:
