@@ -174,10 +174,9 @@ class Bucket:
         if os.environ.get(EMULATOR):
             return {}
         async with self._login:
-            credentials = self._credentials
-            if credentials is None:
-                credentials, _ = await asyncio.to_thread(google.auth.default, scopes=[SCOPE])
-                self._credentials = credentials
+            if self._credentials is None:
+                self._credentials = (await asyncio.to_thread(google.auth.default, scopes=[SCOPE]))[0]
+            credentials: Credentials = self._credentials
             if not credentials.valid:
                 await asyncio.to_thread(credentials.refresh, google.auth.transport.requests.Request())
             return {"Authorization": f"Bearer {credentials.token}"}

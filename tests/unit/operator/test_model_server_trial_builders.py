@@ -108,6 +108,7 @@ def test_judge_whole() -> None:
                 "rules": [
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [65, 66, 67, 77, 78]}},
+                    {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [143]}},
                 ]
             },
             "podReplacementPolicy": "Failed",

@@ -116,23 +116,6 @@ def test_a_whole_judgement_with_golden_pictures(store: Store, server: str, servi
     assert b"SmokeFailed" in page
 
 
-def test_where_nothing_is_scored_its_pod_is_asked_all_the_same(
-    store: Store, server: str, serving: ModelFile, tmp_path: Path
-) -> None:
-    world = new_world(store, tmp_path, "unscored", planted.pictures())
-    world.publish("5e5e00000001", planted.SERVING)
-    candidate = ModelFile(world.case(serving).candidate.address, serving.sha256)
-    case = world.case(candidate, candidate_url=server, policy="None")
-
-    passed = judge.judge(case)
-    for number in range(4):
-        world.put(f"golden/Cat/{number}.png", DOG)
-    failed = judge.judge(case)
-
-    assert (passed["verdict"], "count" in passed) == ("Accepted", False)
-    assert failed["verdict"] == "SmokeFailed"
-
-
 @pytest.mark.usefixtures("patient")
 def test_where_nothing_is_scored_its_pod_is_asked_all_the_same(store: Store, server: str, tmp_path: Path) -> None:
     world = new_world(store, tmp_path, "unscored", planted.pictures())
