@@ -22,11 +22,15 @@ ADDRESS = "gs://decisions/ledger/cats-dogs/pets/1.json"
 
 def write(store: Store, monkeypatch: pytest.MonkeyPatch, address: str, entry: dict[str, Any]) -> BucketFailure | None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.endpoint)
-    bucket = Bucket()
-    try:
-        return asyncio.run(bucket.write_once(address, entry))
-    finally:
-        bucket.close()
+
+    async def once() -> BucketFailure | None:
+        bucket = Bucket()
+        try:
+            return await bucket.write_once(address, entry)
+        finally:
+            await bucket.close()
+
+    return asyncio.run(once())
 
 
 def test_a_decision_is_written_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
