@@ -80,18 +80,16 @@ def settled(kube: Kube, seconds: int = 180) -> dict:
     return kube.get(f"msrv/{SERVER}")["status"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason"), [("inverted", "BelowMinimum"), ("one-class", "SanityFailed")], ids=["inverted", "one-class"]
-)
+@pytest.mark.parametrize("kind", ["inverted", "one-class"])
 def test_a_bad_model_never_gets_a_request(
-    kube: Kube, store: Store, trained: dict, url: str, drawings: Path, kind: str, reason: str
+    kube: Kube, store: Store, trained: dict, url: str, drawings: Path, kind: str
 ) -> None:
     bad = plant(store, trained["version"], f"e2e-{kind}", kind)
     with load(url, drawings) as seen:
         ask_for(kube, bad)
         status = settled(kube)
     accepted = kube.condition(f"msrv/{SERVER}", "CandidateAccepted")
-    assert (accepted["status"], accepted["reason"]) == ("False", reason), accepted["message"]
+    assert (accepted["status"], accepted["reason"]) == ("False", "SanityFailed"), accepted["message"]
     assert set(seen) == {trained["model"]["sha256"]}
     assert status["quarantine"][0]["sha256"] == bad["sha256"]
     assert status["history"][0]["outcome"] == "Refused"
