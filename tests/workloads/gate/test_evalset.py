@@ -108,8 +108,9 @@ def test_damaged_pictures_are_named(small: World, content: Callable[[], bytes] |
     else:
         small.put(f"evalsets/{found.digest}/pictures.tar", content())
 
-    with pytest.raises(MismatchError, match=message):
+    with pytest.raises(MismatchError, match=message) as caught:
         list(evalset.pictures(bucket, found))
+    assert caught.value.hint == f"delete gs://{small.bucket}/evalsets/{found.digest}/ and freeze it again"
 
 
 def test_a_split_without_dogs_or_a_version_without_data_can_not_be_frozen(small: World) -> None:

@@ -109,19 +109,20 @@ def pictures(bucket: Any, evaluation: EvalSet) -> Iterator[tuple[Photo, bytes]]:
     Raises MismatchError for one that is missing, is there twice, or has other bytes than the manifest says.
     """
     where = key.uri(bucket.name, prefix(evaluation.digest) + PICTURES)
+    anew = f"delete {key.uri(bucket.name, prefix(evaluation.digest))} and freeze it again"
     waiting = {photo.name: photo for photo in evaluation.photos}
     try:
         for name, data in archive.entries(bucket, prefix(evaluation.digest) + PICTURES):
             photo = waiting.pop(name, None)
             if photo is None or hashlib.sha256(data).hexdigest() != photo.sha256:
-                raise MismatchError(f"{where}: {name} is not the picture that the manifest names")
+                raise MismatchError(f"{where}: {name} is not the picture that the manifest names", anew)
             yield photo, data
     except FileNotFoundError:
-        raise MismatchError(f"{where} is not there") from None
+        raise MismatchError(f"{where} is not there", anew) from None
     except tarfile.TarError as error:
-        raise MismatchError(f"{where} is damaged: {error}") from None
+        raise MismatchError(f"{where} is damaged: {error}", anew) from None
     if waiting:
-        raise MismatchError(f"{where}: {len(waiting)} pictures are missing, the first is {min(waiting)}")
+        raise MismatchError(f"{where}: {len(waiting)} pictures are missing, the first is {min(waiting)}", anew)
 
 
 def freeze(bucket: Any, data_version: str) -> EvalSet:

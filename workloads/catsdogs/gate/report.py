@@ -128,12 +128,12 @@ def _difference(figures: Figures) -> str:
     kind = "good" if found.low >= -figures.max_regression else "bad" if found.high < 0 else "open"
     caption = f"{found.value:+.3f}, 95 % interval {found.low:+.3f} to {found.high:+.3f}"
     return (
-        f'<h2>Candidate less serving model</h2><svg class="{kind}" viewBox="0 0 1000 92" role="img" '
+        f'<h2>Candidate less serving model</h2><svg class="{kind}" viewBox="0 0 1000 72" role="img" '
         f'aria-label="{caption}"><rect class="beyond" x="0" y="14" width="{allowed}" height="44"/>'
         f'<path class="zero" d="M500 8V64"/><path class="allowed" d="M{allowed} 8V64"/>'
         f'<path class="range" d="M{x(found.low)} 36H{x(found.high)}"/><circle cx="{x(found.value)}" cy="36" r="9"/>'
-        f'<text x="508" y="84">equal</text><text x="{max(allowed - 8, 0)}" y="84" text-anchor="end">'
-        f"{0 - figures.max_regression:+g} allowed</text></svg><p class=note>{caption}, on the same pictures.</p>"
+        f"</svg><p class=note>{caption}, on the same pictures. The line in the middle is no difference, the dashed one "
+        f"the largest allowed regression ({0 - figures.max_regression:+g}).</p>"
     )
 
 
