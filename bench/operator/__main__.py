@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
+import sys
 from collections import defaultdict
 
 from bench.operator import peers, report, world
@@ -51,6 +53,7 @@ async def main() -> None:
     options.add_argument("--stage", type=float, default=20.0, help="seconds that a stage lasts in the lives")
     options.add_argument("--many", type=int, default=10_000, help="TrainingRuns of the scene many")
     given = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the world is taken down
     with world.running() as here:
         async with connect(here.kubeconfig) as admin:
             await measure(here, admin, given)

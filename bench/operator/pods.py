@@ -45,6 +45,14 @@ class Player:
     process: Process
     log: Path
 
+    async def told(self, count: int, patience: float) -> None:
+        """Wait until it has told `count` changes; SystemExit when that takes longer than `patience` seconds."""
+        until = time.monotonic() + patience
+        while not self.log.exists() or self.log.read_bytes().count(b"\n") < count:
+            if time.monotonic() > until:
+                raise SystemExit(f"the Jobs are not done after {patience:.0f} s: {self.process.log}")
+            await asyncio.sleep(0.1)
+
 
 @contextlib.contextmanager
 def played(world: World, namespace: str, mode: str, seconds: float = 0.0, spread: float = 0.0) -> Iterator[Player]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ PODS = "/api/v1/namespaces/{}/pods"
 MERGE = "application/merge-patch+json"
 AT_ONCE = 16
 Object = dict[str, Any]
+_VERSION = re.compile(rb'"resourceVersion":"(\d+)"')
 
 
 class Api:
@@ -43,14 +45,18 @@ class Api:
         return found["items"], found["metadata"]["resourceVersion"]
 
     async def watch(self, path: str, version: str) -> AsyncIterator[bytes]:
-        """The lines of a watch, unparsed, until cancelled."""
-        query = f"{path}?watch=1&resourceVersion={version}"
-        async with self.session.get(query, timeout=aiohttp.ClientTimeout(total=None)) as answer:
-            rest = b""
-            async for chunk in answer.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield line
+        """The lines of a watch, unparsed, until cancelled; goes on where the server broke it off."""
+        while True:
+            query = f"{path}?watch=1&resourceVersion={version}"
+            async with self.session.get(query, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        if line.startswith(b'{"type":"ERROR"'):
+                            raise RuntimeError(f"watch of {path}: {line.decode()}")
+                        version = found[1].decode() if (found := _VERSION.search(line)) else version
+                        yield line
 
 
 @asynccontextmanager

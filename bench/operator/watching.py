@@ -22,6 +22,7 @@ class Seen:
     """What was seen: monotonic time and line of each change."""
 
     lines: list[tuple[float, bytes]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
 
     async def recorded(self, count: int, patience: float) -> None:
         """Wait until `count` runs have a status that names their Job."""
@@ -37,6 +38,8 @@ class Seen:
         while len(names) < count:
             fresh, read = self.lines[read:], len(self.lines)
             names |= {found[1] for _, line in fresh if part in line and (found := _NAME.search(line))}
+            if self.task is not None and self.task.done():
+                self.task.result()
             if time.monotonic() > until:
                 raise SystemExit(f"only {len(names)} of {count} runs have {part.decode()} after {patience:.0f} s")
             await asyncio.sleep(0.005)
@@ -62,9 +65,9 @@ async def watched(api: Api, namespace: str) -> AsyncIterator[Seen]:
         async for line in api.watch(path, version):
             seen.lines.append((time.monotonic(), line))
 
-    task = asyncio.create_task(watch())
+    seen.task = asyncio.create_task(watch())
     try:
         yield seen
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        seen.task.cancel()
+        await asyncio.gather(seen.task, return_exceptions=True)

@@ -90,7 +90,10 @@ class World:
         log = self.folder / f"{name}.log"
         with log.open("ab") as out:
             words = [sys.executable, "-m", *command]
-            running = subprocess.Popen(words, env={**os.environ, **(env or {})}, stdout=out, stderr=out, cwd=ROOT)
+            # A session of its own: where sessions share a busy machine, each process gets the share of one.
+            running = subprocess.Popen(
+                words, env={**os.environ, **(env or {})}, stdout=out, stderr=out, cwd=ROOT, start_new_session=True
+            )
         process = Process(name, running, log)
         self.processes.append(process)
         return process
