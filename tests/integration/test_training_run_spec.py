@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from devcluster.cluster import Cluster
 from tests.integration.world import ROOT, Kubectl, run_of, until
@@ -224,10 +225,32 @@ def test_a_run_in_a_queue_can_not_be_suspended_by_hand(kubectl: Kubectl) -> None
     assert refusal(queued({**QUEUE, "sweep": "a"}, **DEFAULTS), "replace") == ""
 
 
+@pytest.fixture
+def examples(kubectl: Kubectl) -> None:
+    """The namespace of the examples, which warns of workloads that Pod Security would refuse."""
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cats-dogs", "labels": labels}}
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=namespace)
+
+
+@pytest.mark.usefixtures("examples")
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_is_admitted(kubectl: Kubectl, path: Path) -> None:
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cats-dogs"}}
-    kubectl("apply", "-f", "-", given=namespace)
     done = kubectl.tried("--namespace=cats-dogs", "create", "--dry-run=server", "-f", str(path))
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
+
+
+@pytest.mark.usefixtures("examples")
+def test_the_account_of_the_schedule_may_create_runs_and_nothing_else(kubectl: Kubectl) -> None:
+    parts = list(yaml.safe_load_all((ROOT / "examples/06-scheduled.yaml").read_text()))
+    kubectl("apply", "-n", "cats-dogs", "-f", str(ROOT / "examples/06-scheduled.yaml"))
+    account = "--as=system:serviceaccount:cats-dogs:nightly-training"
+    [cron] = [part for part in parts if part["kind"] == "CronJob"]
+    [container] = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    [run] = [part["data"]["run.yaml"] for part in parts if part["kind"] == "ConfigMap"]
+    words = [word for word in container["args"] if not word.startswith("--filename")]
+    namespace = ("-n", "cats-dogs", account)
+    assert kubectl(*words, *namespace, "-f", "-", given=run).startswith("trainingrun.mlops.cats-dogs.io/nightly-")
+    assert kubectl.tried("get", "trun", *namespace).returncode != 0
+    assert kubectl.tried("get", "secrets", *namespace).returncode != 0
