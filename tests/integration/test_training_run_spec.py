@@ -4,10 +4,11 @@ A dry run on the server passes through schema, defaults and rules, and stores no
 """
 
 import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from devcluster.cluster import Cluster
 from tests.integration.world import ROOT, Kubectl, run_of, until
@@ -224,10 +225,32 @@ def test_a_run_in_a_queue_can_not_be_suspended_by_hand(kubectl: Kubectl) -> None
     assert refusal(queued({**QUEUE, "sweep": "a"}, **DEFAULTS), "replace") == ""
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_example_is_admitted(kubectl: Kubectl, path: Path) -> None:
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cats-dogs"}}
+@pytest.fixture
+def examples(kubectl: Kubectl) -> Callable[[str], str]:
+    """An example's text, moved to a namespace that warns of workloads that Pod Security would refuse."""
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "examples", "labels": labels}}
     kubectl("apply", "-f", "-", given=namespace)
-    done = kubectl.tried("--namespace=cats-dogs", "create", "--dry-run=server", "-f", str(path))
+    return lambda name: (ROOT / "examples" / name).read_text().replace("namespace: cats-dogs", "namespace: examples")
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.yaml")))
+def test_every_example_is_admitted(kubectl: Kubectl, examples: Callable[[str], str], name: str) -> None:
+    done = kubectl.tried("--namespace=examples", "create", "--dry-run=server", "-f", "-", given=examples(name))
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_the_account_of_the_schedule_may_create_runs_and_nothing_else(
+    kubectl: Kubectl, examples: Callable[[str], str]
+) -> None:
+    parts = list(yaml.safe_load_all(examples("06-scheduled.yaml")))
+    kubectl("--namespace=examples", "apply", "-f", "-", given=examples("06-scheduled.yaml"))
+    account = ("--namespace=examples", "--as=system:serviceaccount:examples:nightly-training")
+    [cron] = [part for part in parts if part["kind"] == "CronJob"]
+    [container] = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    [run] = [part["data"]["run.yaml"] for part in parts if part["kind"] == "ConfigMap"]
+    words = [word for word in container["args"] if not word.startswith("--filename")]
+    assert kubectl(*words, *account, "-f", "-", given=run).startswith("trainingrun.mlops.cats-dogs.io/nightly-")
+    assert kubectl.tried("get", "trun", *account).returncode != 0
+    assert kubectl.tried("get", "secrets", *account).returncode != 0

@@ -61,7 +61,7 @@ FAILURE = (
     Reason(
         "Evicted",
         "the node ran short of memory or disk, or was drained",
-        "The node ran short of memory or disk: ask for what the run needs in spec.resources.",
+        "Its node ran short or was drained: if it comes again, ask in spec.resources for what it needs.",
     ),
     Reason(
         "Preempted",

@@ -265,7 +265,7 @@ FAILURES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {
             "reason": "Evicted",
             "message": "The node was low on memory.",
-            "hint": "The node ran short of memory or disk: ask for what the run needs in spec.resources.",
+            "hint": "Its node ran short or was drained: if it comes again, ask in spec.resources for what it needs.",
             "attempt": 1,
             "time": at(30),
         },

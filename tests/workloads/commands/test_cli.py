@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +150,9 @@ def test_a_list_without_servers_or_of_something_else_does_not(tmp_path: Path, ki
 
     with pytest.raises(StageError, match="it lists"):
         gc.read_served(str(tmp_path / "served"))
+
+
+def test_it_can_be_told_to_stop_before_a_stage_has_begun() -> None:
+    early = "import os, signal, catsdogs.__main__; os.kill(os.getpid(), signal.SIGTERM)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    assert subprocess.run([sys.executable, "-c", early], env=environment, check=False).returncode == 143

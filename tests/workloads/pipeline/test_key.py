@@ -113,6 +113,14 @@ def test_learning_rate_has_one_way_to_be_written(given: str, found: str) -> None
     assert key.checked_parameters({"learningRate": given})["learningRate"] == found
 
 
+def test_a_rerun_has_a_version_of_its_own_each_time() -> None:
+    image = "registry.example/trainer@sha256:" + "a" * 64
+    versions = {key.version("r" * 64, {}, image, rerun) for rerun in ("", "u1", "u2")}
+
+    assert len(versions) == 3
+    assert key.version("r" * 64, {}, image) in versions
+
+
 def test_paths_in_the_bucket() -> None:
     paths = [
         key.uri("b", key.RAW_PREFIX),

@@ -7,8 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from catsdogs import key
 from catsdogs import model as models
+from catsdogs.errors import Exit, StageError
+from catsdogs.pipeline import stage as stages
 from tests.workloads.pod.conftest import IMAGE, PARAMETERS, Pod, Store, pod
 
 
@@ -129,3 +133,15 @@ def test_what_a_pod_finished_before_it_was_taken_away_is_pulled_by_the_next(
     assert [message["reused"] for message in computed] == [False, False]
     assert [message["reused"] for message in pulled] == [True, True, False]
     assert [message["summary"] for message in pulled[:2]] == [message["summary"] for message in computed]
+
+
+def test_a_cache_that_does_not_take_it_ends_no_stage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deaf(_: Any) -> None:
+        raise StageError(Exit.UNAVAILABLE, "no answer", "wait")
+
+    monkeypatch.setattr(stages, "push", deaf)
+    stages.keep(None, "ingest")  # type: ignore[arg-type]
+
+    assert capsys.readouterr().err == "ingest: not kept for another pod: no answer\n"
