@@ -84,9 +84,12 @@ def nodes(cluster: Cluster) -> str:
 
 
 @contextmanager
-def isolated_control_plane(report: Reporter) -> Iterator[Cluster]:
-    """An API server with its controllers and no node, apart from every other cluster. Needs no root."""
-    binaries = programs.ensure(programs.CONTROL_PLANE, report)
+def isolated_control_plane(report: Reporter, minor: str = "1.36") -> Iterator[Cluster]:
+    """An API server with its controllers and no node, apart from every other cluster. Needs no root.
+
+    `minor` is one of `programs.MINORS`; raises `DevclusterError` for another one.
+    """
+    binaries = programs.control_plane(minor, report)
     state = State(Path(tempfile.mkdtemp(prefix="devcluster-")))
     layout = control_plane.isolated_layout()
     try:
