@@ -1,6 +1,6 @@
 """One pass over a TrainingRun: gather what reconcile asks for, then carry out its plan.
 
-Before a Job is made, or missed, the API server itself is asked: the store may lag behind.
+Before a Job is made, missed or deleted, the API server itself is asked: the store may lag behind.
 """
 
 from collections.abc import Mapping
@@ -53,14 +53,12 @@ async def gather(context: Context, resource: Mapping[str, Any]) -> Observed:
     """What reconcile has to know of the run, asking the API server and the bucket only where it matters."""
     run = parse(resource)
     job = context.store.get("Job", run.namespace, run.name)
-    if finished(run.status) or run.deleting:
+    if run.deleting:
         return Observed(job=job)
+    if finished(run.status):
+        return Observed(job=job if job is None or over(job) else await live_job(context, run))
     if own_job(run, job) is None:
-        job = await context.cluster.read("batch/v1", "Job", run.namespace, run.name)
-        if job is None:
-            context.store.remove("Job", run.namespace, run.name)
-        else:
-            context.store.put(job)
+        job = await live_job(context, run)
     observed = Observed(job=job, pods=await pods_of(context, run, job), progress=context.progress.get(run.uid))
     need = needs(resource, observed)
     if need == "key":
@@ -73,6 +71,16 @@ async def gather(context: Context, resource: Mapping[str, Any]) -> Observed:
         status = own_status(run, job)
         return replace(observed, lookup=await context.bucket.find_result(*status))
     return observed
+
+
+async def live_job(context: Context, run: TrainingRun) -> Mapping[str, Any] | None:
+    """The Job of the run's name as the API server has it now; the store learns of it."""
+    job = await context.cluster.read("batch/v1", "Job", run.namespace, run.name)
+    if job is None:
+        context.store.remove("Job", run.namespace, run.name)
+    else:
+        context.store.put(job)
+    return job
 
 
 def _pinned(run: TrainingRun, settings: Settings) -> tuple[str, str]:
