@@ -33,7 +33,7 @@ async def operate(settings: Settings, health_port: int, metrics_port: int) -> No
         return await training_run.process(context, key)
 
     context = Context(settings, await connect(), Bucket(), WorkQueue(process))
-    metrics.serve(metrics_port)
+    metrics.serve(metrics_port, context.training_runs)
     probe = await health.serve(context, health_port)
     try:
         await background.first_list(context)

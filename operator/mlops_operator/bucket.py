@@ -53,13 +53,13 @@ class Bucket:
         """Let no new call begin."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def find_key(self, bucket: str, parameters: Mapping[str, Any], image: str) -> Lookup:
+    async def find_key(self, bucket: str, parameters: Mapping[str, Any], image: str, rerun: str = "") -> Lookup:
         """Hash the raw photographs, derive the run's version, and read model.json of that version."""
         try:
             listing = await self._listing(bucket)
             if not listing.photos:
                 return Lookup()
-            key = version(listing.hash, parameters, image)
+            key = version(listing.hash, parameters, image, rerun)
             model = await self._in_thread(self._read_model, bucket, key)
         except _Failed as error:
             return Lookup(failure=error.failure)

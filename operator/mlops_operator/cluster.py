@@ -63,7 +63,12 @@ class Cluster:
             return None
 
     async def list(
-        self, api_version: str, kind: str, namespace: str, label_selector: str | None = None
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
     ) -> list[dict[str, Any]]:
         """All objects of that kind in the namespace, read page by page."""
         items: list[dict[str, Any]] = []
@@ -74,6 +79,7 @@ class Cluster:
                 path(api_version, kind, namespace),
                 limit=LIST_LIMIT,
                 label_selector=label_selector,
+                field_selector=field_selector,
                 _continue=position,
             )
             items += ({"apiVersion": api_version, "kind": kind, **item} for item in page["items"])

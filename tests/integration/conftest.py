@@ -1,4 +1,4 @@
-"""A real API server with its controllers and no node, for all tests of this folder.
+"""A real API server with its controllers and no node, and on it the real operator for TrainingRuns.
 
 KUBERNETES=1.35 (a minor that devcluster.programs knows) takes another version of it.
 """
@@ -11,6 +11,10 @@ import pytest
 from devcluster import cluster
 from devcluster.progress import Reporter
 from tests.integration.figures import FIGURES
+from tests.integration.world import IMAGE, NAMESPACE, RAW, Kubectl, Operator, install
+from tests.unit.operator.bucket_server import Buckets, bucket_server
+
+NOT_OURS = "The Job can't make a pod"  # what the Job controller was refused, not the operator
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +31,40 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for line in FIGURES:
             terminalreporter.write_line(line)
         FIGURES.clear()
+
+
+@pytest.fixture(scope="module")
+def buckets() -> Iterator[Buckets]:
+    """A store with the bucket `photos` and an `empty` one."""
+    with bucket_server() as found:
+        found.objects["photos"] = {f"{RAW}Cat/1.jpg": b"cat", f"{RAW}Dog/1.jpg": b"dog"}
+        found.objects["empty"] = {RAW: b""}
+        yield found
+
+
+@pytest.fixture(scope="module")
+def kubectl(control_plane: cluster.Cluster) -> Kubectl:
+    """The CRDs, and a namespace that admits only restricted pods, with the operator's Role."""
+    return install(control_plane, NAMESPACE)
+
+
+@pytest.fixture(scope="module")
+def operator(kubectl: Kubectl, buckets: Buckets, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """The operator, running; it must still run at the end and never have been refused anything."""
+    env = {
+        "TRAINER_IMAGE": IMAGE,
+        "BUCKET": "photos",
+        "ALLOWED_REGISTRIES": "localhost:5000",
+        "STORAGE_EMULATOR_HOST": buckets.url,
+    }
+    found = Operator(kubectl, tmp_path_factory.mktemp("operator"), env)
+    found.start()
+    try:
+        yield found
+        found.stop()
+    finally:
+        found.end()
+    log = found.log.read_text()
+    assert "Traceback" not in log
+    refused = [line for line in log.splitlines() if "forbidden" in line.lower() and NOT_OURS not in line]
+    assert refused == []

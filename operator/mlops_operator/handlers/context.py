@@ -4,7 +4,7 @@ Holds them together and translates a change of an object into the keys it concer
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from mlops_operator.handlers.queue import Key, WorkQueue
 from mlops_operator.handlers.store import INSTANCE, Store
 from mlops_operator.status.conditions import get_condition
 
+NAME = "app.kubernetes.io/name"
 MANAGED = f"app.kubernetes.io/managed-by={MANAGER}"
 
 
@@ -57,6 +58,7 @@ class Context:
     queue: WorkQueue
     store: Store = field(default_factory=Store)
     progress: dict[str, Progress] = field(default_factory=dict)
+    departed: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     pod_monitoring: bool = False
@@ -68,10 +70,21 @@ class Context:
         if type_ == "DELETED":
             old = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
             self.store.remove(item["kind"], metadata["namespace"], metadata["name"], metadata["uid"])
+            self._keep_last_words(item)
         else:
             old = self.store.put(item)
         for key in self.concerned(type_, old, item):
             self.queue.add(key)
+
+    def _keep_last_words(self, item: Mapping[str, Any]) -> None:
+        """A drained or deleted pod is gone the moment it has ended: how it ended is in its last event alone."""
+        metadata = item["metadata"]
+        name = metadata.get("labels", {}).get(INSTANCE)
+        ended = item.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        if item["kind"] == TRAINING_RUN:
+            self.departed.pop(Key(TRAINING_RUN, metadata["namespace"], metadata["name"]), None)
+        elif item["kind"] == "Pod" and metadata.get("labels", {}).get(NAME) == TRAINER and name and ended:
+            self.departed[Key(TRAINING_RUN, metadata["namespace"], name)] = item
 
     def concerned(self, type_: str | None, old: Mapping[str, Any] | None, item: Mapping[str, Any]) -> list[Key]:
         """The resources that want a pass because `old` became `item`."""
@@ -88,7 +101,7 @@ class Context:
             return [Key(kind, namespace, metadata["name"])]
         if kind == "Pod":
             labels = metadata.get("labels", {})
-            owner = TRAINING_RUN if labels.get("app.kubernetes.io/name") == TRAINER else MODEL_SERVER
+            owner = TRAINING_RUN if labels.get(NAME) == TRAINER else MODEL_SERVER
             return [Key(owner, namespace, labels[INSTANCE])] if INSTANCE in labels else []
         return [
             Key(owner["kind"], namespace, owner["name"])
@@ -101,6 +114,11 @@ class Context:
         gone = [where for where in self.applied if self.store.get(*where) is None]
         for where in gone:
             del self.applied[where]
+
+    def training_runs(self) -> Iterator[Mapping[str, Any]]:
+        """All known TrainingRuns."""
+        for namespace in self.settings.namespaces:
+            yield from self.store.all(TRAINING_RUN, namespace)
 
     def model_servers(self, namespace: str) -> list[Key]:
         """All ModelServers of the namespace: each may name or select a run that changed."""

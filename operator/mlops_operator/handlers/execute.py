@@ -83,9 +83,10 @@ async def post_events(context: Context, resource: Object, plan: Plan, now: datet
 
 
 def event_body(resource: Object, event: Event, now: datetime) -> dict[str, Any]:
-    """A core/v1 Event. Its name follows from what it says, so that a repeated pass does not repeat it."""
+    """A core/v1 Event. Its name follows from what it says of which generation, so that a repeated pass does not
+    repeat it, and a second suspension is not taken for the first."""
     metadata, moment = resource["metadata"], timestamp(now)
-    content = "\n".join((metadata["uid"], event.reason, event.message))
+    content = "\n".join((metadata["uid"], str(metadata.get("generation")), event.reason, event.message))
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
