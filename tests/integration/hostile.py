@@ -63,6 +63,9 @@ SPECS: dict[str, dict[str, Any]] = {
     "rate-expansion": {"parameters": {"learningRate": "$(HOME)"}},
     "rate-shell": {"parameters": {"learningRate": "1;id"}},
     "architecture-module": {"parameters": {"architecture": "os.system"}},
+    "system-priority": {"priorityClassName": "system-node-critical"},
+    "gpu-type": {"gpu": {"type": "x,kubernetes.io/hostname=control-plane"}},
+    "node-pool": {"nodePool": "a,kubernetes.io/hostname=control-plane"},
     "no-memory-limit": {"resources": {"memory": "0"}},
     "all-the-cpu": {"resources": {"cpu": "999999m"}},
     "all-the-memory": {"resources": {"memory": "9999999Gi"}},
@@ -76,6 +79,7 @@ OBJECTS: dict[str, dict[str, Any]] = {
             "labels": {"app.kubernetes.io/name": "cats-dogs-api", "app.kubernetes.io/instance": "cats-dogs-api"}
         }
     },
+    "label-queue": {"metadata": {"labels": {"kueue.x-k8s.io/pod-group-name": "x", "kueue.x-k8s.io/managed": "true"}}},
     "label-security": {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}},
     "annotation-image": {"metadata": {"annotations": {f"{OWN}/image": "evil", f"{OWN}/bucket": "secrets"}}},
     "annotation-version": {"metadata": {"annotations": {f"{OWN}/version": "..", f"{OWN}/raw-hash": "0"}}},

@@ -93,6 +93,33 @@ BAD: Mapping[str, list[tuple[Any, str]]] = {
     "ttlSecondsAfterFinished": [
         (-1, "greater than or equal to 0"), (31536001, "less than or equal to 31536000"), ("1d", WHOLE), (0.5, WHOLE),
     ],
+    "gpu": [(1, OBJECT), ("nvidia-l4", OBJECT), (True, OBJECT), ([], OBJECT)],
+    "gpu.type": [
+        *((value, "must be lower-case letters, digits and dashes") for value in (
+            "", "NVIDIA-L4", "nvidia l4", "nvidia_l4", "-l4", "l4-", "nvidia.com/gpu", "l4\n",
+        )),
+        (4, TEXT), ("x" * 64, "may not be more than 63"),
+    ],
+    "gpu.count": [
+        (0, "greater than or equal to 1"), (-1, "greater than or equal to 1"), (9, "less than or equal to 8"),
+        ("1", WHOLE), (0.5, WHOLE),
+    ],
+    "spot": [("yes", FLAG), ("true", FLAG), (1, FLAG), ([], FLAG)],
+    "nodePool": [
+        *((value, "must be a node pool's name") for value in (
+            "", "Pool", "1pool", "-pool", "pool-", "a.b", "a,b", "a b",
+        )),
+        (1, TEXT), (["pool"], TEXT), ("x" * 41, "may not be more than 40"),
+    ],
+    "priorityClassName": [
+        *((value, "must be a PriorityClass's name") for value in ("", "High", "-a", "a-", "a_b", "a b", "a/b")),
+        *((value, "must not begin with system-") for value in ("system-node-critical", "system-cluster-critical")),
+        (1000, TEXT), ("x" * 64, "may not be more than 63"),
+    ],
+    "forceRerun": [("yes", FLAG), (1, FLAG), ({}, FLAG)],
+    "maxPreemptions": [
+        (-1, "greater than or equal to 0"), (101, "less than or equal to 100"), ("10", WHOLE), (1.5, WHOLE),
+    ],
     # What would hand its author the operator's rights must not even exist.
     **{
         field: [(value, "unknown field")]
@@ -122,6 +149,13 @@ GOOD: Mapping[str, list[Any]] = {
     "parameters.maxTrainSeconds": [1, 86400],
     "resources.cpu": ["1", "999", "1m", "500m", "999999m"],
     "resources.memory": ["1Mi", "512Mi", "4Gi", "9999999Gi"],
+    "gpu.type": ["nvidia-l4", "x", "nvidia-h100-80gb"],
+    "gpu.count": [1, 8],
+    "spot": [True, False],
+    "nodePool": ["default-pool", "a"],
+    "priorityClassName": ["high", "team-a.high", "1"],
+    "forceRerun": [True, False],
+    "maxPreemptions": [0, 100],
     "suspend": [True, False],
     "activeDeadlineSeconds": [60, 604800],
     "pendingDeadlineSeconds": [30, 86400],

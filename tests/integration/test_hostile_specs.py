@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from catsdogs.key import checked_parameters
 from devcluster.cluster import Cluster
 from tests.integration import hostile
 from tests.integration.rest import TRAINING_RUNS, Rest
@@ -111,7 +112,7 @@ def test_a_planted_difference_is_found(kubectl: Kubectl, answers: dict[str, tupl
     changed["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "X", "value": "y"})
     assert [line.split(":")[0] for line in differences(changed, expected_job(job, run))] == [
         ".spec.template.spec.serviceAccountName",
-        ".spec.template.spec.containers",
+        ".spec.template.spec.containers[0].env",
     ]
 
 
@@ -146,7 +147,7 @@ def expected_job(plain: Object, run: Object) -> Object:
     env = {
         "CATSDOGS_BUCKET": status["bucket"],
         "CATSDOGS_VERSION": status["version"],
-        "CATSDOGS_PARAMETERS": json.dumps(spec["parameters"], separators=(",", ":")),
+        "CATSDOGS_PARAMETERS": json.dumps(checked_parameters(spec["parameters"]), separators=(",", ":")),
         "CATSDOGS_IMAGE": status["image"],
         "CATSDOGS_RUN": f"{NAMESPACE}/{name}",
         "CATSDOGS_RUN_UID": run["metadata"]["uid"],
@@ -172,6 +173,12 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
     if isinstance(one, dict) and isinstance(other, dict):
         names = [name for name in dict.fromkeys((*one, *other)) if f"{where}.{name}" not in SERVER_SET]
         return [line for name in names for line in differences(one.get(name), other.get(name), f"{where}.{name}")]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [
+            line
+            for at, pair in enumerate(zip(one, other, strict=True))
+            for line in differences(*pair, f"{where}[{at}]")
+        ]
     return [] if one == other else [f"{where}: {one!r} is not {other!r}"]
 
 
