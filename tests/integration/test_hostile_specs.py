@@ -15,6 +15,7 @@ import pytest
 from catsdogs.key import checked_parameters
 from devcluster.cluster import Cluster
 from tests.integration import hostile
+from tests.integration.figures import tell
 from tests.integration.rest import TRAINING_RUNS, Rest
 from tests.integration.world import Kubectl, Operator, condition, install, run_of, until
 from tests.unit.operator.bucket_server import bucket_server
@@ -90,7 +91,7 @@ def test_each_is_refused_or_gives_the_plain_job(kubectl: Kubectl, answers: dict[
             wrong.append(f"{attempt}: {condition(runs[name])} without a Job")
     assert wrong == []
     assert jobs == {}
-    print(f"{len(answers) - 1} hostile runs: {len(answers) - len(made)} refused, {len(made) - 1} made harmless")
+    tell(f"hostile specs: {len(answers) - 1}, of which {len(answers) - len(made)} refused, the others harmless")
 
 
 @pytest.mark.parametrize(("method", "path", "body"), hostile.CALLS.values(), ids=hostile.CALLS)
@@ -110,10 +111,10 @@ def test_a_planted_difference_is_found(kubectl: Kubectl, answers: dict[str, tupl
     changed = copy.deepcopy(job)
     changed["spec"]["template"]["spec"]["serviceAccountName"] = "mlops-operator"
     changed["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "X", "value": "y"})
-    assert [line.split(":")[0] for line in differences(changed, expected_job(job, run))] == [
+    assert {line.split(":")[0] for line in differences(changed, expected_job(job, run))} == {
         ".spec.template.spec.serviceAccountName",
         ".spec.template.spec.containers[0].env",
-    ]
+    }
 
 
 def _settled(kubectl: Kubectl, names: set[str]) -> dict[str, Object]:

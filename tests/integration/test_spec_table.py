@@ -12,6 +12,7 @@ import pytest
 
 from devcluster.cluster import Cluster
 from tests.integration import spec_table
+from tests.integration.figures import tell
 from tests.integration.rest import Rest
 from tests.integration.world import ROOT, Kubectl, run_of
 
@@ -38,6 +39,7 @@ def test_the_table_covers_each_field_and_is_long_enough(rest: Rest) -> None:
     assert leaves <= set(spec_table.GOOD)
     assert len(list(spec_table.bad())) >= 150
     assert len(list(spec_table.good())) >= 50
+    tell(f"specs: {len(list(spec_table.bad()))} bad, {len(list(spec_table.good()))} good")
 
 
 def test_each_bad_spec_is_refused_and_its_field_named(rest: Rest) -> None:

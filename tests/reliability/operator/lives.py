@@ -20,10 +20,12 @@ from tests.integration.world import ROOT, run_of
 from tests.reliability.operator import kubelet
 from tests.reliability.operator.api import Object, RefusedError
 from tests.reliability.operator.state import difference, one_of
-from tests.reliability.operator.world import IMAGE, World
+from tests.reliability.operator.world import IMAGE, TroubleError, World
 
 # Shorter limits end a run by the clock, which on a busy machine is another one.
 LEAST_SECONDS = {"activeDeadlineSeconds": 3600, "pendingDeadlineSeconds": 3600}
+# The Job controller waits twice as long before each retry.
+MOST = {"retries": 1}
 # No class, node pool or GPU is there, and Kueue is not either: such a run waits, and never ends.
 UNUSED = ("priorityClassName", "nodePool", "gpu")
 FATES = (kubelet.trains, kubelet.finds_bad_data, kubelet.runs_out_of_memory, kubelet.lacks_its_image)
@@ -42,6 +44,7 @@ def a_spec(chance: random.Random, number: int) -> dict[str, Any]:
     spec = _value(schema(), chance, "")
     assert isinstance(spec, dict)
     spec.setdefault("parameters", {})["seed"] = number
+    spec.setdefault("retries", 1)
     spec["suspend"] = False
     if chance.random() < 0.9:  # else there is no such bucket, or an image that is not allowed
         spec.pop("bucket", None)
@@ -59,7 +62,8 @@ def _value(described: Mapping[str, Any], chance: random.Random, field: str) -> A
         return chance.choice(described["enum"])
     if described["type"] == "integer":
         least = max(described["minimum"], LEAST_SECONDS.get(field, described["minimum"]))
-        return chance.choice([least, described["maximum"], chance.randint(least, described["maximum"])])
+        most = min(described["maximum"], MOST.get(field, described["maximum"]))
+        return chance.choice([least, most, chance.randint(least, most)])
     return chance.choice(spec_table.GOOD[field])
 
 
@@ -139,12 +143,12 @@ def end_of(world: World, name: str) -> dict[str, Any]:
 
 async def compared(world: World, fresh: World, name: str, seed: int) -> str:
     """Live, then make a fresh run of the last spec elsewhere; returns where their ends differ, or ""."""
-    body = await live(world, name, random.Random(seed), 10 * seed)
-    await _create(fresh, body)
-    await world.until(f"the end of {name}", lambda: world.finished(name))
-    await fresh.until(f"the end of a fresh {name}", lambda: fresh.finished(name))
     try:
+        body = await live(world, name, random.Random(seed), 10 * seed)
+        await _create(fresh, body)
+        await world.until(f"the end of {name}", lambda: world.finished(name))
+        await fresh.until(f"the end of a fresh {name}", lambda: fresh.finished(name))
         await world.until("the same end", lambda: not difference(end_of(world, name), end_of(fresh, name)))
-    except Exception as error:
+    except TroubleError as error:
         return "; ".join([f"{name} (seed {seed}): {error}", *difference(end_of(world, name), end_of(fresh, name))])
     return ""
