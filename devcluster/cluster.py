@@ -84,12 +84,13 @@ def nodes(cluster: Cluster) -> str:
 
 
 @contextmanager
-def isolated_control_plane(report: Reporter, controllers: bool = True) -> Iterator[Cluster]:
+def isolated_control_plane(report: Reporter, minor: str = "1.36", controllers: bool = True) -> Iterator[Cluster]:
     """An API server with its controllers and no node, apart from every other cluster. Needs no root.
 
-    Without `controllers` nothing but the API server acts: no Job gets a pod, nothing is collected.
+    `minor` is one of `programs.MINORS`; raises `DevclusterError` for another one. Without `controllers` nothing but
+    the API server acts: no Job gets a pod, nothing is collected.
     """
-    binaries = programs.ensure(programs.CONTROL_PLANE, report)
+    binaries = programs.control_plane(minor, report)
     state = State(Path(tempfile.mkdtemp(prefix="devcluster-")))
     layout = control_plane.isolated_layout()
     try:

@@ -24,6 +24,7 @@ from devcluster.errors import DevclusterError
 from devcluster.progress import Reporter, Step
 
 KUBERNETES = "v1.36.3"
+MINORS = {"1.35": "v1.35.4", "1.36": KUBERNETES, "1.37": "v1.37.2"}  # what the operator is tested with
 _VERSION = "k8s.io/component-base/version"
 _RELEASE_TIMEOUT = 4  # seconds; a machine without that network must not wait for it
 
@@ -45,7 +46,7 @@ class Program:
 
     @property
     def ldflags(self) -> str:
-        if self.module != "kubernetes":
+        if not self.module.startswith("kubernetes"):
             return "-s -w"
         major, minor, _ = self.version.removeprefix("v").split(".")
         return (
@@ -54,9 +55,10 @@ class Program:
         )
 
 
-def _kubernetes(command: str) -> Program:
-    release = f"https://dl.k8s.io/release/{KUBERNETES}/bin/linux/amd64/{command}"
-    return Program("kubernetes", f"k8s.io/kubernetes/cmd/{command}", KUBERNETES, release, f"{release}.sha256")
+def _kubernetes(command: str, minor: str = "") -> Program:
+    version, module = (MINORS[minor], f"kubernetes-{minor}") if minor else (KUBERNETES, "kubernetes")
+    release = f"https://dl.k8s.io/release/{version}/bin/linux/amd64/{command}"
+    return Program(module, f"k8s.io/kubernetes/cmd/{command}", version, release, f"{release}.sha256")
 
 
 def _containerd(command: str) -> Program:
@@ -88,14 +90,25 @@ PROGRAMS = {
     "metrics-server": Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0"),
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+# Only for the tests with other minors: the cluster never needs them.
+OTHER_MINORS = {
+    f"{command}@{minor}": _kubernetes(command, minor)
+    for minor, version in MINORS.items()
+    if version != KUBERNETES
+    for command in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+}
 NODE = ("pause", "containerd", "containerd-shim-runc-v2", "ctr", "kubelet", "kube-proxy", "registry")
 ADDONS = ("coredns", "metrics-server")
 
 
 def path(name: str) -> Path:
     """The place of a program in the cache, whether it is there or not."""
-    program = PROGRAMS[name]
-    return paths.cache() / "programs" / f"{name}-{program.version}" / name
+    command = name.partition("@")[0]
+    return paths.cache() / "programs" / f"{command}-{_program(name).version}" / command
+
+
+def _program(name: str) -> Program:
+    return PROGRAMS[name] if name in PROGRAMS else OTHER_MINORS[name]
 
 
 def ensure(names: Iterable[str], report: Reporter) -> dict[str, Path]:
@@ -107,6 +120,16 @@ def ensure(names: Iterable[str], report: Reporter) -> dict[str, Path]:
         if not path(name).exists():
             _obtain(name, report)
     return {name: path(name) for name in names}
+
+
+def control_plane(minor: str, report: Reporter) -> dict[str, Path]:
+    """The programs of a control plane whose Kubernetes is of that minor, such as "1.35"; etcd and kubectl are
+    the same for all. Raises `DevclusterError` for a minor that is not in `MINORS`."""
+    if minor not in MINORS:
+        raise DevclusterError(f"Kubernetes {minor} is not supported: choose of {', '.join(MINORS)}")
+    places = {name: f"{name}@{minor}" if f"{name}@{minor}" in OTHER_MINORS else name for name in CONTROL_PLANE}
+    made = ensure(places.values(), report)
+    return {name: made[place] for name, place in places.items()}
 
 
 def kubectl(report: Reporter) -> Path:
@@ -122,8 +145,8 @@ def _obtain(name: str, report: Reporter) -> None:
         if target.exists():  # another start made it while this one waited
             return
         partial = target.with_suffix(".partial")
-        with report.step(f"{name} {PROGRAMS[name].version}") as step:
-            if not _fetch(PROGRAMS[name], partial, step):
+        with report.step(f"{target.name} {_program(name).version}") as step:
+            if not _fetch(_program(name), partial, step):
                 _build(name, partial, step)
             partial.chmod(0o755)
             partial.replace(target)
@@ -180,7 +203,7 @@ def _get(address: str, step: Step | None = None) -> bytes:
 
 
 def _build(name: str, partial: Path, step: Step) -> None:
-    program = PROGRAMS[name]
+    program = _program(name)
     go = shutil.which("go")
     if go is None:
         raise DevclusterError(

@@ -1,12 +1,17 @@
-"""A real API server with its controllers and no node, and on it the real operator for TrainingRuns."""
+"""A real API server with its controllers and no node, and on it the real operator for TrainingRuns.
 
+KUBERNETES=1.35 (a minor that devcluster.programs knows) takes another version of it.
+"""
+
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from devcluster import cluster
 from devcluster.progress import Reporter
-from tests.integration.world import IMAGE, NAMESPACE, RAW, ROOT, Kubectl, Operator
+from tests.integration.figures import FIGURES
+from tests.integration.world import IMAGE, NAMESPACE, RAW, Kubectl, Operator, install
 from tests.unit.operator.bucket_server import Buckets, bucket_server
 
 NOT_OURS = "The Job can't make a pod"  # what the Job controller was refused, not the operator
@@ -15,8 +20,17 @@ NOT_OURS = "The Job can't make a pod"  # what the Job controller was refused, no
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[cluster.Cluster]:
     """A control plane of its own, gone at the end; fails, never skips, where it can't start."""
-    with cluster.isolated_control_plane(Reporter()) as running:
+    with cluster.isolated_control_plane(Reporter(), os.environ.get("KUBERNETES") or "1.36") as running:
         yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was tried."""
+    if FIGURES:
+        terminalreporter.section("figures")
+        for line in FIGURES:
+            terminalreporter.write_line(line)
+        FIGURES.clear()
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +45,7 @@ def buckets() -> Iterator[Buckets]:
 @pytest.fixture(scope="module")
 def kubectl(control_plane: cluster.Cluster) -> Kubectl:
     """The CRDs, and a namespace that admits only restricted pods, with the operator's Role."""
-    ask = Kubectl(control_plane, NAMESPACE)
-    ask("apply", "--server-side", "-f", str(ROOT / "crds"))
-    ask("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    for name in ("mlops-system", NAMESPACE):
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        metadata = {"name": name, "labels": labels}
-        ask("apply", "--server-side", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-    ask("apply", "-n", "mlops-system", "--server-side", "-f", str(ROOT / "deploy/base/service-account.yaml"))
-    ask("apply", "--server-side", "-k", str(ROOT / "deploy/workloads"))
-    return ask
+    return install(control_plane, NAMESPACE)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +63,7 @@ def operator(kubectl: Kubectl, buckets: Buckets, tmp_path_factory: pytest.TempPa
         yield found
         found.stop()
     finally:
-        if found.process is not None:
-            found.process.kill()
-            found.process.wait()
+        found.end()
     log = found.log.read_text()
     assert "Traceback" not in log
     refused = [line for line in log.splitlines() if "forbidden" in line.lower() and NOT_OURS not in line]

@@ -67,6 +67,20 @@ class Kubectl:
         self("patch", kind, name, "--type=merge", "-p", json.dumps(change), *more)
 
 
+def install(control_plane: Cluster, namespace: str) -> Kubectl:
+    """The CRDs, and a namespace that admits only restricted pods, with the operator's Role."""
+    ask = Kubectl(control_plane, namespace)
+    ask("apply", "--server-side", "-f", str(ROOT / "crds"))
+    ask("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    for name in ("mlops-system", namespace):
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        metadata = {"name": name, "labels": labels}
+        ask("apply", "--server-side", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    ask("apply", "-n", "mlops-system", "--server-side", "-f", str(ROOT / "deploy/base/service-account.yaml"))
+    ask("apply", "--server-side", "-k", str(ROOT / "deploy/workloads"))
+    return ask
+
+
 def until(what: str, look: Callable[[], T]) -> T:
     """Look again until there is something true to see."""
     deadline = time.monotonic() + PATIENCE
@@ -116,6 +130,12 @@ class Operator:
         assert self.process.poll() is None, f"the operator has ended: {self.log.read_text()[-2000:]}"
         self.process.terminate()
         assert self.process.wait(timeout=15) == 0
+
+    def end(self) -> None:
+        """End it whatever it does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def writes(self) -> dict[str, float]:
         """What it has written since its start, by verb and kind."""

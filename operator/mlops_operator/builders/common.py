@@ -57,5 +57,8 @@ def owner_reference(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def env_list(mapping: Mapping[str, str]) -> list[dict[str, str]]:
-    """A container's `env` from name to plain value, in the mapping's order."""
-    return [{"name": name, "value": value} for name, value in mapping.items()]
+    """A container's `env` from name to plain value, in the mapping's order.
+
+    Kubernetes would put another variable's value in place of `$(NAME)`; `$$(NAME)` stays what it says.
+    """
+    return [{"name": name, "value": value.replace("$(", "$$(")} for name, value in mapping.items()]

@@ -1,6 +1,6 @@
 """One pass over a TrainingRun: gather what reconcile asks for, then carry out its plan.
 
-Before a Job is made, or missed, the API server itself is asked: the store may lag behind.
+Before a Job is made, missed or deleted, the API server itself is asked: the store may lag behind.
 """
 
 from collections.abc import Mapping
@@ -61,14 +61,12 @@ async def gather(context: Context, resource: Mapping[str, Any]) -> Observed:
     job = context.store.get("Job", run.namespace, run.name)
     if finished(run.status) or run.deleting:
         context.departed.pop(_key(run), None)
+        if not run.deleting and job is not None and not over(job):
+            job = await live_job(context, run)  # it would be deleted
         return Observed(job=job)
     # Of a new run no Job is asked for: making one fails where the name is taken, and then it is read.
     if own_job(run, job) is None and (job is not None or run.status.get("jobUID")):
-        job = await context.cluster.read("batch/v1", "Job", run.namespace, run.name)
-        if job is None:
-            context.store.remove("Job", run.namespace, run.name)
-        else:
-            context.store.put(job)
+        job = await live_job(context, run)
     pods = await pods_of(context, run, job)
     live = any(phase(pod) in ("Pending", "Running") for pod in pods)
     no_pod = await why_no_pod(context, run, job) if own_job(run, job) and not live else ""
@@ -84,6 +82,16 @@ async def gather(context: Context, resource: Mapping[str, Any]) -> Observed:
         status = own_status(run, job)
         return replace(observed, lookup=await context.bucket.find_result(*status))
     return observed
+
+
+async def live_job(context: Context, run: TrainingRun) -> Mapping[str, Any] | None:
+    """The Job of the run's name as the API server has it now; the store learns of it."""
+    job = await context.cluster.read("batch/v1", "Job", run.namespace, run.name)
+    if job is None:
+        context.store.remove("Job", run.namespace, run.name)
+    else:
+        context.store.put(job)
+    return job
 
 
 async def pods_of(context: Context, run: TrainingRun, job: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:

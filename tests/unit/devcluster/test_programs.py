@@ -98,3 +98,31 @@ def test_without_release_and_go_the_line_says_what_to_install(program: programs.
 def test_kubernetes_programs_carry_their_version() -> None:
     assert "-X k8s.io/component-base/version.gitVersion=v1.36.3 -X" in programs.PROGRAMS["kubelet"].ldflags
     assert "gitMinor=36 " in programs.PROGRAMS["kubelet"].ldflags
+
+
+@pytest.mark.parametrize(("minor", "version"), [("1.35", "v1.35.4"), ("1.36", "v1.36.3"), ("1.37", "v1.37.2")])
+def test_a_control_plane_of_each_supported_minor(monkeypatch: pytest.MonkeyPatch, minor: str, version: str) -> None:
+    monkeypatch.setattr(programs, "_obtain", lambda name, report: None)
+    places = programs.control_plane(minor, Reporter())
+    folders = {name: place.parent.name for name, place in places.items()}
+    assert folders == {
+        "etcd": "etcd-v3.6.16",
+        "kube-apiserver": f"kube-apiserver-{version}",
+        "kube-controller-manager": f"kube-controller-manager-{version}",
+        "kube-scheduler": f"kube-scheduler-{version}",
+        "kubectl": "kubectl-v1.36.3",
+    }
+    assert [place.name for place in places.values()] == list(places)
+
+
+@pytest.mark.parametrize("minor", ["1.35", "1.37"])
+def test_other_minors_are_built_from_modules_of_their_own(minor: str) -> None:
+    program = programs.OTHER_MINORS[f"kube-apiserver@{minor}"]
+    module = (programs.paths.MODULES / program.module / "go.mod").read_text()
+    assert f"k8s.io/kubernetes {program.version}\n" in module.replace(" // indirect", "")
+    assert f"gitMinor={minor.partition('.')[2]} " in program.ldflags
+
+
+def test_a_minor_that_is_not_supported_is_refused() -> None:
+    with pytest.raises(DevclusterError, match=r"Kubernetes 1\.30 is not supported: choose of 1\.35, 1\.36, 1\.37"):
+        programs.control_plane("1.30", Reporter())
