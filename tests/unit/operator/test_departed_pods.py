@@ -64,6 +64,7 @@ async def test_nothing_is_kept_of_runs_that_are_over_or_gone() -> None:
     here.seen("DELETED", run())
     assert here.departed == {}
     here.seen("DELETED", trainer("Failed"))
+    here.store.remove("Job", "team", "demo")
     done = base(conditions=[{"type": "Finished", "status": "True", "lastTransitionTime": at(5)}])
     await gather(here, run(done))
     assert here.departed == {}
