@@ -61,14 +61,17 @@ def pair(random: np.random.Generator, count: int, error: float, discordance: flo
     return labels, certain(labels ^ ours), certain(labels ^ theirs)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "balancedAccuracy"])
-def test_of_100_equal_pairs_at_most_5_are_refused(metric: str) -> None:
-    """On 3,750 pictures, the test split of 25,000; both err on 10 %, and differ on 10 %, as two seeds of one recipe."""
-    rule, refused = settings(metric=metric, max_regression=0.01), []
+@pytest.mark.parametrize(
+    ("metric", "count", "allowed"),
+    [("accuracy", 3750, 0.01), ("accuracy", 1000, 0.02), ("accuracy", 300, 0.04), ("balancedAccuracy", 1000, 0.02)],
+)
+def test_of_100_equal_pairs_at_most_5_are_refused(metric: str, count: int, allowed: float) -> None:
+    """Both err on 10 % of the pictures and differ on 10 %. 3,750 are the test split of 25,000 photographs."""
+    rule, refused = settings(metric=metric, max_regression=allowed), []
     for seed in range(100):
-        labels, ours, theirs = pair(np.random.default_rng(seed), 3750, 0.10, 0.10)
+        labels, ours, theirs = pair(np.random.default_rng(seed), count, 0.10, 0.10)
         difference = comparison.of_difference(metric, ours, theirs, labels)
-        ruling = decision.rule(rule, len(labels), comparison.of_one(metric, ours, labels), difference)
+        ruling = decision.rule(rule, count, Interval(0.9, 0.87, 0.93), difference)
         refused += [] if ruling.verdict == "Accepted" else [ruling.verdict]
 
     assert len(refused) <= 5, refused
