@@ -22,7 +22,7 @@ from mlops_operator.builders.common import MANAGER
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
-LIST_LIMIT = 200
+LIST_LIMIT = 100
 CONNECTIONS = 32
 JSON = "application/json"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -55,7 +55,7 @@ class Cluster:
 
     def __init__(self, settings: client.Configuration, timeout: float = TIMEOUT) -> None:
         self._settings = settings
-        tls = RESTClientObject(settings).ssl_context  # type: ignore[no-untyped-call]
+        tls = RESTClientObject(settings).ssl_context
         self._session = aiohttp.ClientSession(
             settings.host,
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls),
@@ -171,7 +171,7 @@ class Cluster:
 def _refusal(answer: aiohttp.ClientResponse, body: str) -> ApiException:
     error = ApiException(status=answer.status, reason=answer.reason, body=body)
     error.headers = answer.headers
-    refusal: ApiException = api_exception(error)
+    refusal: ApiException = api_exception(error)  # type: ignore[no-untyped-call]
     return refusal
 
 

@@ -49,8 +49,8 @@ async def _list(context: Context, kind: Watched, namespace: str) -> None:
         for item in page:
             before.pop(item["metadata"]["name"], None)
             context.seen(None, item)
-    for item in before.values():
-        context.seen("DELETED", item)
+    for gone in before.values():
+        context.seen("DELETED", gone)
 
 
 async def first_list(context: Context) -> None:
