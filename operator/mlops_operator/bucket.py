@@ -18,7 +18,6 @@ import aiohttp
 import google.auth
 import google.auth.transport.requests
 from google.auth import exceptions as auth_exceptions
-from google.auth.credentials import Credentials
 from yarl import URL
 
 from catsdogs.key import RAW_PREFIX, RawPhoto, model_prefix, raw_hash, uri, version
@@ -52,7 +51,7 @@ class Bucket:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
-        self._credentials: Credentials | None = None
+        self._credentials: Any = None
         self._login = asyncio.Lock()
         self._listings: dict[str, _Listing] = {}
         self._locks: dict[str, asyncio.Lock] = {}

@@ -22,7 +22,7 @@ from mlops_operator.builders.common import MANAGER
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
-LIST_LIMIT = 200
+LIST_LIMIT = 100
 CONNECTIONS = 32
 JSON = "application/json"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
