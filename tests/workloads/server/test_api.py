@@ -16,15 +16,22 @@ from tests.workloads.server.samples import picture
 JPEG = picture()
 
 
-def check_answer(body: dict[str, object], sha256: str) -> None:
-    assert set(body) == {"label", "confidence", "probabilities", "model"}
+def check_answer(body: dict[str, object]) -> None:
+    assert set(body) == {"label", "confidence", "probabilities", "timing"}
+    timing = body["timing"]
+    assert isinstance(timing, dict)
+    assert list(timing) == ["queue_ms", "decode_ms", "forward_ms"]
+    assert all(0 <= took < 60_000 for took in timing.values())
     shares = body["probabilities"]
     assert isinstance(shares, dict)
     assert set(shares) == {"cat", "dog"}
     assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
     assert body["label"] == max(shares, key=shares.__getitem__)
     assert body["confidence"] == max(shares.values())
-    assert body["model"] == {"version": "abc123def456", "sha256": sha256}
+
+
+def untimed(body: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if name != "timing"}
 
 
 def test_multipart_and_raw_give_the_same_answer(client: TestClient, context: api.Context) -> None:
@@ -38,12 +45,58 @@ def test_multipart_and_raw_give_the_same_answer(client: TestClient, context: api
     ]
     for answer in answers:
         assert answer.status_code == 200, answer.text
-        assert answer.json() == answers[0].json()
+        assert untimed(answer.json()) == untimed(answers[0].json())
         assert answer.headers["X-Model-Version"] == "abc123def456"
         assert answer.headers["X-Model-Sha256"] == context.settings.model_sha256
         assert answer.headers["X-Training-Run"] == "cats-dogs/demo"
-        assert re.fullmatch(r"decode;dur=[\d.]+, forward;dur=[\d.]+", answer.headers["Server-Timing"])
-    check_answer(answers[0].json(), context.settings.model_sha256)
+        assert re.fullmatch(r"queue;dur=[\d.]+, decode;dur=[\d.]+, forward;dur=[\d.]+", answer.headers["Server-Timing"])
+    body = answers[0].json()
+    assert body.pop("model") == {"version": "abc123def456", "sha256": context.settings.model_sha256}
+    check_answer(body)
+
+
+def test_several_pictures_are_answered_in_order(client: TestClient, context: api.Context) -> None:
+    """Each as it would be alone; a picture that can't be read has its error in its place."""
+    other = picture("PNG", size=(9, 70))
+    alone = [untimed(client.post("/predict", files={"file": data}).json()) for data in (JPEG, other)]
+    assert alone[0]["probabilities"] != alone[1]["probabilities"]
+    for data, model in zip(alone, [answer.pop("model") for answer in alone], strict=True):
+        assert model == {"version": "abc123def456", "sha256": context.settings.model_sha256}, data
+
+    answer = client.post("/predict", files=[("a", JPEG), ("b", b"text"), ("a", other), ("c", JPEG)])
+    assert answer.status_code == 200
+    body = answer.json()
+    assert list(body) == ["predictions", "model"]
+    assert body["model"] == {"version": "abc123def456", "sha256": context.settings.model_sha256}
+    first, bad, second, third = body["predictions"]
+    assert bad == {"error": "not a JPEG or PNG picture: send one of these two formats"}
+    for found in (first, second, third):
+        check_answer(found)
+    assert [untimed(found) for found in (first, second, third)] == [alone[0], alone[1], alone[0]]
+    assert (context.pictures.used, context.memory.used) == (0, 0)
+    lines = client.get("/metrics").text.splitlines()
+    assert "catsdogs_prediction_confidence_count 5.0" in lines
+    assert 'catsdogs_refused_total{reason="picture"} 1.0' in lines
+
+
+def test_more_pictures_than_the_server_has_room_for_are_busy_or_too_many(
+    context: api.Context,
+) -> None:
+    narrow = api.Context(
+        replace(context.settings, workers=1, queue_limit=2, max_pictures=16),
+        context.state,
+        context.metrics,
+        context.pool,
+    )
+    with TestClient(api.application(narrow)) as client:
+        answer = client.post("/predict", files=[("file", JPEG)] * 4)
+        assert (answer.status_code, answer.json()) == (
+            413,
+            {"error": "the form holds 4 pictures: send at most 3 in one request"},
+        )
+        with narrow.pictures.holding(1):
+            assert client.post("/predict", files=[("file", JPEG)] * 3).status_code == 503
+            assert client.post("/predict", files=[("file", JPEG)] * 2).status_code == 200
 
 
 def test_a_client_of_the_first_implementation(client: TestClient) -> None:
@@ -66,10 +119,12 @@ TYPES = "send multipart/form-data with a field 'file', or an image/jpeg or image
         ({"content": b"", "headers": RAW}, 400, "the picture is empty: send a JPEG or PNG file"),
         ({"files": {"file": b"text"}}, 400, "not a JPEG or PNG picture: send one of these two formats"),
         (
-            {"files": [("file", JPEG), ("file", JPEG)]},
+            {"files": [("file", b"text"), ("file", b"")]},
             400,
-            "the form holds 2 files: send one picture per request",
+            "none of the 2 pictures can be read; the first: not a JPEG or PNG picture: send one of these two formats",
         ),
+        ({"files": [("file", JPEG)] * 17}, 413, "the form holds 17 pictures: send at most 16 in one request"),
+        ({"files": [("file", b"x" * 100_001)] * 2}, 413, TOO_LARGE),
         (
             {"content": JPEG, "headers": {"Content-Type": "multipart/form-data"}},
             400,

@@ -27,6 +27,7 @@ class Settings:
     workers: int = 1
     queue_limit: int = 32
     max_upload: int = 10_000_000
+    max_pictures: int = 16
     max_buffered: int = 256_000_000
     receive_seconds: float = 10.0
     drain_seconds: float = 5.0
@@ -51,6 +52,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         workers=int(_number(env, "WORKERS", len(os.sched_getaffinity(0)), 1, 256)),
         queue_limit=int(_number(env, "QUEUE_LIMIT", Settings.queue_limit, 0, 10_000)),
         max_upload=int(_number(env, "MAX_UPLOAD_BYTES", Settings.max_upload, 1, 100_000_000)),
+        max_pictures=int(_number(env, "MAX_PICTURES", Settings.max_pictures, 1, 32)),
         max_buffered=int(_number(env, "MAX_BUFFERED_BYTES", Settings.max_buffered, 1, 10_000_000_000)),
         receive_seconds=_number(env, "RECEIVE_SECONDS", Settings.receive_seconds, 0.1, 600),
         drain_seconds=_number(env, "DRAIN_SECONDS", Settings.drain_seconds, 0, 600),

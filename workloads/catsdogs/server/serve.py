@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from catsdogs.server import api, health, loading
 from catsdogs.server.config import ConfigError, Settings
+from catsdogs.server.context import Context
 from catsdogs.server.metrics import Metrics
 from catsdogs.server.protocol import with_deadline
 from catsdogs.server.state import State
@@ -54,7 +55,7 @@ async def _run(settings: Settings) -> None:
     logger.info("listening on %s and %s", _address(main_socket), _address(ops_socket))
     stop = loading.start(settings, state, metrics.serving)
     with ThreadPoolExecutor(settings.workers, "predict", initializer=_one_thread) as pool:
-        context = api.Context(settings, state, metrics, pool)
+        context = Context(settings, state, metrics, pool)
         await _serve(_server(api.application(context), settings), main_socket, context, ending)
     stop.set()
     ops_server.should_exit = True
@@ -69,7 +70,7 @@ def _one_thread() -> None:
     one_thread()
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, context: api.Context, ending: asyncio.Event) -> None:
+async def _serve(server: uvicorn.Server, listener: socket.socket, context: Context, ending: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve([listener]))
     waiting = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -80,7 +81,7 @@ async def _serve(server: uvicorn.Server, listener: socket.socket, context: api.C
     await serving
 
 
-async def _drain(context: api.Context) -> None:
+async def _drain(context: Context) -> None:
     """Not ready from now on, while load balancers still send requests: those are answered as ever."""
     context.state.draining = True
     seconds = context.settings.drain_seconds
