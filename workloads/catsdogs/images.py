@@ -4,6 +4,7 @@ It must not open files or sockets, and must not decode before format and size ar
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,11 @@ def decode(data: bytes, size: int) -> torch.Tensor:
         except Exception as error:
             # Decoders raise whatever they like (OSError, SyntaxError, struct.error, zlib.error...).
             raise BadImage(f"the {kind} data can't be decoded: {_one_line(error)}") from error
+
+
+def from_pixels(pixels: np.ndarray[Any, Any], size: int) -> torch.Tensor:
+    """uint8 RGB (H, W, 3) as decode() gives it for a PNG of these pixels."""
+    return _resize(_rgb(_shrunk(Image.fromarray(pixels), 2 * size)), size)
 
 
 def _kind(data: bytes) -> str:

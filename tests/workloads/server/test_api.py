@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from catsdogs.server import api
+from catsdogs.server import api, logs
 from catsdogs.server.openapi import DOCUMENT
 from tests.workloads.server.samples import picture
 
@@ -232,13 +234,20 @@ def test_metrics(client: TestClient, context: api.Context) -> None:
     label = client.post("/predict", files={"file": JPEG}).json()["label"]
     client.post("/predict", files={"file": b"text"})
     client.get("/some/path/of/a/stranger")
+    client.get("/predict")
+    client.get("/v2/models/cats-dogs")
     lines = client.get("/metrics").text.splitlines()
-    route = 'http_server_request_duration_seconds_count{http_request_method="%s",http_response_status_code="%d"'
+    route = (
+        "http_server_request_duration_seconds_count"
+        '{error_type="",http_request_method="%s",http_response_status_code="%d",http_route="%s",url_scheme="http"} 1.0'
+    )
     sha256 = context.settings.model_sha256
     for line in (
-        route % ("POST", 200) + ',http_route="/predict"} 1.0',
-        route % ("POST", 400) + ',http_route="/predict"} 1.0',
-        route % ("GET", 404) + ',http_route="other"} 1.0',
+        route % ("POST", 200, "/predict"),
+        route % ("POST", 400, "/predict"),
+        route % ("GET", 404, "other"),
+        route % ("GET", 405, "/predict"),
+        route % ("GET", 200, "/v2/models/{name}"),
         f'catsdogs_predictions_total{{label="{label}"}} 1.0',
         "catsdogs_prediction_confidence_count 1.0",
         "catsdogs_decode_seconds_count 1.0",
@@ -252,20 +261,76 @@ def test_metrics(client: TestClient, context: api.Context) -> None:
         assert line in lines
 
 
+def access_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The access log as it is printed, without time and latency, which differ from run to run."""
+    formatter = logs.JsonFormatter()
+    records = [record for record in caplog.records if record.name == "catsdogs.access"]
+    lines = [json.loads(formatter.format(record)) for record in records]
+    for line in lines:
+        assert re.fullmatch(r"\d+\.\d{6}s", line["httpRequest"].pop("latency"))
+        line.pop("time")
+    return lines
+
+
 def test_nothing_of_a_picture_is_logged(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     client.post("/predict?who=me", files={"file": ("private-name.jpg", JPEG)}, headers={"X-Request-Id": "r1"})
-    (record,) = [record for record in caplog.records if record.name == "catsdogs.access"]
-    fields = record.fields  # type: ignore[attr-defined]
-    assert {**fields, "milliseconds": 0} == {
-        "request": "r1",
-        "method": "POST",
-        "route": "/predict",
-        "status": 200,
-        "milliseconds": 0,
-    }
+    assert access_lines(caplog) == [
+        {
+            "severity": "INFO",
+            "logger": "catsdogs.access",
+            "message": "POST /predict 200",
+            "httpRequest": {"requestMethod": "POST", "requestUrl": "/predict", "status": 200},
+            "request_id": "r1",
+        }
+    ]
     ours = [message for r, message in zip(caplog.records, caplog.messages, strict=True) if "catsdogs" in r.name]
     assert not any(word in message for message in ours for word in ("private-name", "who"))
+
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(
+    ("headers", "project", "expected"),
+    [
+        ({"traceparent": f"00-{TRACE}-{SPAN}-01"}, "p", (f"projects/p/traces/{TRACE}", SPAN, True)),
+        ({"traceparent": f"00-{TRACE}-{SPAN}-00"}, "", (TRACE, SPAN, False)),
+        ({"X-Cloud-Trace-Context": f"{TRACE}/67667974448284343;o=1"}, "p", (f"projects/p/traces/{TRACE}", SPAN, True)),
+        ({"X-Cloud-Trace-Context": TRACE}, "p", (f"projects/p/traces/{TRACE}", "0" * 16, False)),
+        ({"traceparent": f"00-{'0' * 32}-{SPAN}-01"}, "p", None),
+        ({"traceparent": 'x"y', "X-Cloud-Trace-Context": "\n"}, "p", None),
+    ],
+)
+def test_a_log_line_belongs_to_the_clients_trace(
+    context: api.Context,
+    caplog: pytest.LogCaptureFixture,
+    headers: dict[str, str],
+    project: str,
+    expected: tuple[str, str, bool] | None,
+) -> None:
+    caplog.set_level("INFO")
+    settings = replace(context.settings, project=project)
+    traced = api.Context(settings, context.state, context.metrics, context.pool)
+    with TestClient(api.application(traced)) as client:
+        client.get("/live", headers=headers)
+    (line,) = access_lines(caplog)
+    names = [f"logging.googleapis.com/{name}" for name in ("trace", "spanId", "trace_sampled")]
+    assert (tuple(line[name] for name in names if name in line) or None) == expected
+
+
+def test_the_severity_of_an_answer(
+    context: api.Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with TestClient(api.application(context)) as client:
+        client.post("/predict", files={"file": b"text"})
+        monkeypatch.setattr(context.state.served.predictor, "predict", lambda _: 1 / 0)  # type: ignore[union-attr]
+        client.post("/predict", files={"file": JPEG})
+        context.state.served = None
+        client.post("/predict", files={"file": JPEG})
+    found = [(line["httpRequest"]["status"], line["severity"]) for line in access_lines(caplog)]
+    assert found == [(400, "INFO"), (500, "ERROR"), (503, "WARNING")]
 
 
 def test_the_pages_refer_to_no_other_host(client: TestClient) -> None:
@@ -287,12 +352,16 @@ def test_openapi_describes_what_there_is(client: TestClient, context: api.Contex
     assert document == DOCUMENT
     observed = api.application(context)
     assert isinstance(observed, api.Observed)
-    assert set(document["paths"]) == observed.routes
+    assert set(document["paths"]) == set(observed.routes.values())
     health = document["components"]["schemas"]["Healthy"]["properties"]
     assert set(client.get("/health").json()) == set(health)
     model = document["components"]["schemas"]["Model"]["properties"]
     assert set(client.get("/model").json()) == set(model)
     for name in re.findall(r"#/components/schemas/(\w+)", client.get("/openapi.json").text):
         assert name in document["components"]["schemas"]
+    for name in re.findall(r"#/components/headers/([\w-]+)", client.get("/openapi.json").text):
+        assert name in document["components"]["headers"]
+    names = [body["operationId"] for path in document["paths"].values() for body in path.values()]
+    assert len(names) == len(set(names))
     shown = client.get("/docs").text
     assert all(path in shown for path in document["paths"])

@@ -113,14 +113,18 @@ def test_a_wrong_hash_is_reported_and_never_served(model_file: ModelFile) -> Non
     try:
         body = running.wait_for("failed")
         assert body["model_loaded"] is False
-        assert body["reason"].endswith(f"SHA-256 is {model_file.sha256}, not {'0' * 64}")
+        assert body["reason"] == (
+            f"{model_file.uri}: SHA-256 is {model_file.sha256}, not {'0' * 64}; tried again every 30 s or sooner"
+        )
         assert running.predict() == 503
         assert running.get("/live") == (200, {"status": "alive"})
     finally:
         log = stop(running)
     assert running.process.returncode == 0
-    (failure,) = [line for line in map(json.loads, log.splitlines()) if line["severity"] == "CRITICAL"]
-    assert failure["message"] == f"no model will be served: {body['reason']}"
+    failures = [line for line in map(json.loads, log.splitlines()) if line["severity"] == "WARNING"]
+    assert failures[0]["message"] == (
+        f"model not loaded: {body['reason'].removesuffix('; tried again every 30 s or sooner')}; next attempt in 1 s"
+    )
 
 
 def test_sigterm_while_loading_ends_at_once(model_file: ModelFile) -> None:

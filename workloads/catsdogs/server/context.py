@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from catsdogs.server import upload
 from catsdogs.server.admission import Room
+from catsdogs.server.clients import Rates
 from catsdogs.server.config import Settings
 from catsdogs.server.metrics import Metrics
 from catsdogs.server.state import State
+from catsdogs.server.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,11 @@ class Context:
     state: State
     metrics: Metrics
     pool: Executor
+    tracing: Tracing | None = None
     pictures: Room = field(init=False)
     memory: Room = field(init=False)
     limits: upload.Limits = field(init=False)
+    rates: Rates | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -32,3 +36,6 @@ class Context:
         object.__setattr__(self, "pictures", Room(room))
         object.__setattr__(self, "memory", Room(settings.max_buffered))
         object.__setattr__(self, "limits", limits)
+        if settings.rate_per_second:
+            rates = Rates(settings.rate_per_second, settings.rate_burst, settings.trusted_proxies)
+            object.__setattr__(self, "rates", rates)

@@ -11,9 +11,13 @@ from starlette.responses import JSONResponse, Response
 from catsdogs.server import upload, work
 from catsdogs.server.context import Context
 from catsdogs.server.state import Served
+from catsdogs.server.work import Found
 
 if TYPE_CHECKING:
     from catsdogs.images import BadImage
+    from catsdogs.server.predictor import Prediction
+
+    Answer = work.Answer[Prediction] | BadImage
 
 
 def handler(context: Context) -> work.Handler:
@@ -21,6 +25,7 @@ def handler(context: Context) -> work.Handler:
 
     async def predict(request: Request, served: Served) -> Response:
         pictures = await upload.pictures(request, context.limits, context.memory)
+        work.count(context, request, len(pictures))
         answers = await work.ask(context, served.predictor.predict, pictures)
         if len(answers) == 1:
             return _one(answers[0], served)
@@ -34,14 +39,14 @@ def model_body(served: Served) -> dict[str, str]:
     return {"version": served.version, "sha256": served.sha256}
 
 
-def good(answer: work.Answer | BadImage) -> work.Answer:
+def good(answer: work.Answer[Found] | BadImage) -> work.Answer[Found]:
     """Raises Refused for a picture that can't be read."""
     if isinstance(answer, work.Answer):
         return answer
     raise upload.Refused(400, "picture", str(answer))
 
 
-def _one(answer: work.Answer | BadImage, served: Served) -> Response:
+def _one(answer: Answer, served: Served) -> Response:
     found = good(answer)
     prediction = found.prediction
     steps = {"queue": found.queue_seconds, "decode": prediction.decode_seconds, "forward": prediction.forward_seconds}
@@ -49,7 +54,7 @@ def _one(answer: work.Answer | BadImage, served: Served) -> Response:
     return JSONResponse({**found.body(), "model": model_body(served)}, headers=headers)
 
 
-def _several(context: Context, answers: list[work.Answer | BadImage], served: Served) -> Response:
+def _several(context: Context, answers: list[Answer], served: Served) -> Response:
     """A bad picture does not cost the others their answer; nothing but bad ones is a bad request."""
     bad = sum(not isinstance(answer, work.Answer) for answer in answers)
     if bad == len(answers):
@@ -58,5 +63,5 @@ def _several(context: Context, answers: list[work.Answer | BadImage], served: Se
     return JSONResponse({"predictions": [_item(answer) for answer in answers], "model": model_body(served)})
 
 
-def _item(answer: work.Answer | BadImage) -> dict[str, Any]:
+def _item(answer: Answer) -> dict[str, Any]:
     return answer.body() if isinstance(answer, work.Answer) else {"error": str(answer)}

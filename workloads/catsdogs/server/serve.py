@@ -22,6 +22,7 @@ from catsdogs.server.context import Context
 from catsdogs.server.metrics import Metrics
 from catsdogs.server.protocol import with_deadline
 from catsdogs.server.state import State
+from catsdogs.server.tracing import from_env
 
 logger = logging.getLogger("catsdogs.server")
 BACKLOG = 2048
@@ -36,7 +37,7 @@ class _Server(uvicorn.Server):
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, drain, return. Raises ConfigError when a port can't be had."""
+    """Serve until SIGTERM or SIGINT, drain, return. Raises ConfigError when a port or the API keys can't be had."""
     asyncio.run(_run(settings))
 
 
@@ -46,6 +47,10 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     state, metrics = State(), Metrics()
+    tracing = from_env(os.environ)
+    pool = ThreadPoolExecutor(settings.workers, "predict", initializer=_one_thread)
+    context = Context(settings, state, metrics, pool, tracing)
+    app = api.application(context)
     main_socket = _listen(settings.host, settings.port)
     ops_socket = _listen(settings.host, settings.ops_port)
     ops_server = _server(health.application(state, metrics), settings)
@@ -54,10 +59,11 @@ async def _run(settings: Settings) -> None:
     ops.start()
     logger.info("listening on %s and %s", _address(main_socket), _address(ops_socket))
     stop = loading.start(settings, state, metrics.serving)
-    with ThreadPoolExecutor(settings.workers, "predict", initializer=_one_thread) as pool:
-        context = Context(settings, state, metrics, pool)
-        await _serve(_server(api.application(context), settings), main_socket, context, ending)
+    with pool:
+        await _serve(_server(app, settings), main_socket, context, ending)
     stop.set()
+    if tracing is not None:
+        await asyncio.to_thread(tracing.flush)
     ops_server.should_exit = True
     await asyncio.to_thread(ops.join, 5)
     logger.info("stopped")

@@ -56,14 +56,13 @@ async def pictures(request: Request, limits: Limits, memory: Room) -> list[bytes
     """
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "type", "send the picture without Content-Encoding")
+    _plain(request)
     if kind == "multipart/form-data":
         found = _BOUNDARY.search(content_type)
         if not found:
             raise Refused(400, "form", "the multipart Content-Type has no boundary")
-        body = await _body(request, limits, limits.max_upload + ENVELOPE, memory)
-        data = picture_parts(body, (found[1] or found[2]).encode("latin-1"), limits.max_pictures)
+        form = await _body(request, limits, limits.max_upload + ENVELOPE, memory)
+        data = picture_parts(form, (found[1] or found[2]).encode("latin-1"), limits.max_pictures)
     elif kind in RAW_TYPES:
         data = [await _body(request, limits, limits.max_upload, memory)]
     else:
@@ -71,6 +70,17 @@ async def pictures(request: Request, limits: Limits, memory: Room) -> list[bytes
     if sum(map(len, data)) > limits.max_upload:
         raise _too_large(limits)
     return data
+
+
+async def body(request: Request, limits: Limits, memory: Room) -> bytes:
+    """The whole body of a request that carries its pictures in base64. Raises Refused or ClientDisconnect."""
+    _plain(request)
+    return await _body(request, limits, limits.max_upload * 4 // 3 + ENVELOPE, memory)
+
+
+def _plain(request: Request) -> None:
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "type", "send the picture without Content-Encoding")
 
 
 async def _body(request: Request, limits: Limits, most: int, memory: Room) -> bytes:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Request], Awaitable[Response]]
 Input = TypeVar("Input")
+Output = TypeVar("Output")
+Found = TypeVar("Found", bound="Prediction")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Generic[Found]):
     """A prediction and the seconds that it waited for a free core."""
 
-    prediction: Prediction
+    prediction: Found
     queue_seconds: float
 
     def body(self) -> dict[str, Any]:
@@ -52,7 +54,9 @@ def endpoint(context: Context, answer: Callable[[Request, Served], Awaitable[Res
 
     async def handle(request: Request) -> Response:
         try:
-            return await answer(request, _served(context))
+            served = _served(context)
+            _within_rate(context, request)
+            return await answer(request, served)
         except upload.Refused as refused:
             context.metrics.refused.labels(refused.reason).inc()
             return error_response(refused.status, str(refused), refused.headers)
@@ -73,14 +77,38 @@ def _served(context: Context) -> Served:
     return served
 
 
+def _within_rate(context: Context, request: Request) -> None:
+    """Counts the request as one picture; those beyond the first are counted when the form is taken apart."""
+    if context.rates is None:
+        return
+    if wait := context.rates.wait(request.scope):
+        raise upload.Refused(429, "rate", f"too many pictures: try again in {wait} s", {"Retry-After": str(wait)})
+    context.rates.spend(request.scope, 1)
+
+
+def count(context: Context, request: Request, pictures: int) -> None:
+    """Counts the pictures of a request beyond the first against the client's rate."""
+    if context.rates is not None and pictures > 1:
+        context.rates.spend(request.scope, pictures - 1)
+
+
 def no_model(context: Context) -> upload.Refused:
     """The refusal of everything that needs a model while there is none."""
     return upload.Refused(503, "no-model", f"no model yet: {context.state.reason}", {"Retry-After": "2"})
 
 
+async def in_pool(context: Context, work: Callable[[], Output]) -> Output:
+    """The result of `work`, done in the pool in the place of a picture. Raises Refused when there is no room."""
+    try:
+        with context.pictures.holding(1):
+            return await asyncio.get_running_loop().run_in_executor(context.pool, work)
+    except Full:
+        raise upload.busy("busy", "the server is busy; try again") from None
+
+
 async def ask(
-    context: Context, predict: Callable[[Input], Prediction], inputs: Sequence[Input]
-) -> list[Answer | BadImage]:
+    context: Context, predict: Callable[[Input], Found], inputs: Sequence[Input]
+) -> list[Answer[Found] | BadImage]:
     """The answer, or what is wrong with it, for each input in order; they are worked on side by side.
 
     Raises Refused when there is no room for all of them.
@@ -99,7 +127,7 @@ async def ask(
     return [_answer_or_bad(result) for result in results]
 
 
-async def _one(context: Context, predict: Callable[[Input], Prediction], item: Input) -> Answer:
+async def _one(context: Context, predict: Callable[[Input], Found], item: Input) -> Answer[Found]:
     begin = time.perf_counter()
     prediction = await asyncio.get_running_loop().run_in_executor(context.pool, predict, item)
     metrics = context.metrics
@@ -108,10 +136,14 @@ async def _one(context: Context, predict: Callable[[Input], Prediction], item: I
     metrics.predictions.labels(prediction.label).inc()
     metrics.confidence.observe(prediction.confidence)
     worked = prediction.decode_seconds + prediction.forward_seconds
-    return Answer(prediction, max(0.0, time.perf_counter() - begin - worked))
+    waited = max(0.0, time.perf_counter() - begin - worked)
+    if context.tracing is not None:
+        steps = {"queue": waited, "decode": prediction.decode_seconds, "forward": prediction.forward_seconds}
+        context.tracing.steps(steps)
+    return Answer(prediction, waited)
 
 
-def _answer_or_bad(result: Answer | BaseException) -> Answer | BadImage:
+def _answer_or_bad(result: Answer[Found] | BaseException) -> Answer[Found] | BadImage:
     from catsdogs.images import BadImage
 
     if isinstance(result, Answer | BadImage):
