@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from catsdogs.server import api, inference
+from catsdogs.server import api, tensors
 from tests.workloads.server.samples import picture
 
 JPEG, PNG = picture(), picture("PNG", size=(120, 90))
@@ -203,7 +203,7 @@ def changed(**changes: Any) -> dict[str, Any]:
 def test_refusals(
     client: TestClient, context: api.Context, monkeypatch: pytest.MonkeyPatch, request_: Any, status: int, says: str
 ) -> None:
-    monkeypatch.setattr(inference, "MAX_VALUES", 100_000)
+    monkeypatch.setattr(tensors, "MAX_VALUES", 100_000)
     answer = client.post(INFER, **request_)
     assert (answer.status_code, answer.json()) == (status, {"error": says})
     assert (context.pictures.used, context.memory.used) == (0, 0)

@@ -15,8 +15,8 @@ from catsdogs.server import explain, health, pages, predict, v2, work
 from catsdogs.server.clients import Guard, Keys
 from catsdogs.server.config import Settings
 from catsdogs.server.context import Context
-from catsdogs.server.inference import BINARY_LENGTH
 from catsdogs.server.observe import Observed
+from catsdogs.server.tensors import BINARY_LENGTH
 from catsdogs.server.work import error_response
 
 __all__ = ["Context", "application"]

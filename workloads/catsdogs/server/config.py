@@ -71,7 +71,7 @@ VARIABLES = (
     Variable("HOST", "host", "Address to listen on"),
     Variable("PORT", "port", "Port of the API; 0 lets the system choose", 0, 65535),
     Variable("OPS_PORT", "ops_port", "Second port with `/health`, `/live` and `/metrics` alone", 0, 65535),
-    Variable("WORKERS", "workers", "Pictures worked on at once; without it, the number of cores", 1, 256),
+    Variable("WORKERS", "workers", "Pictures worked on at once", 1, 256),
     Variable("QUEUE_LIMIT", "queue_limit", "Pictures that wait; more are answered with 503", 0, 10_000),
     Variable("MAX_UPLOAD_BYTES", "max_upload", "Bytes of all pictures of a request together", 1, 100_000_000),
     Variable("MAX_PICTURES", "max_pictures", "Pictures in one request", 1, 32),
@@ -122,7 +122,7 @@ def _number(variable: Variable, text: str, kind: type[int | float]) -> int | flo
     except ValueError as error:
         raise ConfigError(f"{variable.name} {text!r} is not a number") from error
     if not variable.least <= value <= variable.most:
-        raise ConfigError(f"{variable.name} is {text}, allowed are {variable.least:.10g} to {variable.most:.10g}")
+        raise ConfigError(f"{variable.name} is {text}, allowed are {variable.least:.12g} to {variable.most:.12g}")
     return value
 
 

@@ -68,7 +68,9 @@ def _types(answer: dict[str, Any]) -> str:
 
 def _schema(name: str, body: dict[str, Any]) -> str:
     text = escape(json.dumps(body, indent=2))
-    return f'<section id="schema-{escape(name)}"><h3>{escape(name)}</h3><pre tabindex="0">{text}</pre></section>'
+    # The anchor lies inside, so that a link to it opens the details.
+    anchor = f'<pre id="schema-{escape(name)}" tabindex="0">{text}</pre>'
+    return f"<details><summary>{escape(name)}</summary>{anchor}</details>"
 
 
 def _prose(text: str) -> str:

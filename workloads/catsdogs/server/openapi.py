@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from catsdogs.server.clients import OPEN
-from catsdogs.server.inference import BINARY_LENGTH
 from catsdogs.server.schemas import HEADERS, PICTURE, SCHEMAS, TEXT, Schema, record, reference, several
+from catsdogs.server.tensors import BINARY_LENGTH
 
 _EVERYWHERE = ("X-Request-Id", "X-Model-Version", "X-Model-Sha256", "X-Training-Run")
 _KEY: list[dict[str, list[str]]] = [{}, {"key": []}, {"bearer": []}]  # none where the server asks for none

@@ -1,5 +1,5 @@
 """The Open Inference Protocol v2 over HTTP, so that clients of KServe and Triton work.
-It must not parse or bound what is sent (inference), nor decide what is taken on (work)."""
+It must not parse or bound what is sent (tensors), nor decide what is taken on (work)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from catsdogs.server import inference, upload, work
+from catsdogs.server import tensors, upload, work
 from catsdogs.server.context import Context
-from catsdogs.server.inference import BINARY_LENGTH
 from catsdogs.server.state import Served, State
+from catsdogs.server.tensors import BINARY_LENGTH
 
 
 def health_routes(state: State) -> list[Route]:
@@ -102,7 +102,7 @@ def _infer(context: Context) -> work.Handler:
         if length is not None and not (length.isdecimal() and len(length) < 12):
             raise upload.Refused(400, "infer", f"{BINARY_LENGTH} is not a number")
         body = await upload.body(request, context.limits, context.memory)
-        parse = functools.partial(inference.parse, body, None if length is None else int(length), context.limits)
+        parse = functools.partial(tensors.parse, body, None if length is None else int(length), context.limits)
         asked = await work.in_pool(context, parse)
         inputs = asked.pictures if asked.pixels is None else asked.pixels
         work.count(context, request, len(inputs))
@@ -111,7 +111,7 @@ def _infer(context: Context) -> work.Handler:
             if not isinstance(found, work.Answer):
                 raise upload.Refused(400, "picture", f"picture {number}: {found}")
         predictions = [found.prediction for found in answers if isinstance(found, work.Answer)]
-        text, size = inference.answer(asked, predictions, context.settings.model_name, version_of(served))
+        text, size = tensors.answer(asked, predictions, context.settings.model_name, version_of(served))
         if size is None:
             return Response(text, media_type="application/json")
         return Response(text, media_type="application/octet-stream", headers={BINARY_LENGTH: str(size)})
@@ -119,7 +119,7 @@ def _infer(context: Context) -> work.Handler:
     return work.endpoint(context, infer)
 
 
-async def _ask(context: Context, served: Served, asked: inference.Inference) -> list[Any]:
+async def _ask(context: Context, served: Served, asked: tensors.Inference) -> list[Any]:
     if asked.pixels is None:
         return await work.ask(context, served.predictor.predict, asked.pictures)
     return await work.ask(context, served.predictor.predict_pixels, list(asked.pixels))
