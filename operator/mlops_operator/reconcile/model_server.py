@@ -87,6 +87,7 @@ def _deployment_inputs(
         memory=server.memory,
         service_account=settings.server_service_account,
         pod_env=settings.pod_env,
+        api_keys_secret=settings.api_keys_secret,
     )
 
 

@@ -200,3 +200,19 @@ def test_sigterm_finishes_what_is_accepted(model_file: ModelFile) -> None:
         log = end(running)
     assert running.process.returncode == 0
     assert json.loads(log.splitlines()[-1])["message"] == "stopped"
+
+
+def test_sigterm_waits_for_nobody_who_never_ends(model_file: ModelFile) -> None:
+    """An upload that stalls for a minute, when one second is left to finish: the process ends by itself."""
+    running = start(model_file, DRAIN_SECONDS="0", FINISH_SECONDS="1", RECEIVE_SECONDS="60")
+    try:
+        running.wait_for("healthy")
+        with socket.create_connection(("127.0.0.1", running.port)) as connection:
+            head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9\r\n\r\n"
+            connection.sendall(head + b"x")
+            assert running.get("/live", ops=False)[0] == 200  # by then the main loop has seen the upload
+            log = stop(running)
+    finally:
+        running.process.kill()
+    assert running.process.returncode == 0, log
+    assert json.loads(log.splitlines()[-1])["message"] == "stopped"

@@ -65,7 +65,7 @@ async def _run(settings: Settings) -> None:
     if tracing is not None:
         await asyncio.to_thread(tracing.flush)
     ops_server.should_exit = True
-    await asyncio.to_thread(ops.join, 5)
+    await asyncio.to_thread(ops.join, 1)  # whoever reads slowly there is left behind
     logger.info("stopped")
 
 
