@@ -203,9 +203,11 @@ def test_a_failure_of_ours_is_a_500_in_json(
     monkeypatch.setattr(context.state.served.predictor, "predict", lambda _: 1 / 0)
     with TestClient(api.application(context)) as client:
         answer = client.post("/predict", files={"file": JPEG}, headers={"X-Request-Id": "mine"})
+        several = client.post("/predict", files=[("file", JPEG)] * 3)
     assert answer.status_code == 500
     assert answer.json() == {"error": "the server failed with ZeroDivisionError; its log says more"}
     assert answer.headers["X-Request-Id"] == "mine"
+    assert (several.status_code, several.json()) == (500, answer.json())
     assert "request mine failed" in caplog.messages
     assert context.pictures.used == 0
 

@@ -117,6 +117,8 @@ async def ask(
     try:
         with context.pictures.holding(len(inputs)):
             metrics.pending.set(context.pictures.used)
+            if len(inputs) == 1:  # without the tasks of gather, which cost as much as all of this
+                return [await _one(context, predict, inputs[0])]
             asked = [_one(context, predict, item) for item in inputs]
             # Nothing is left behind in the pool: an error is raised when all are through.
             results = await asyncio.gather(*asked, return_exceptions=True)
@@ -124,12 +126,17 @@ async def ask(
         raise upload.busy("busy", "the server is busy; try again") from None
     finally:
         metrics.pending.set(context.pictures.used)
-    return [_answer_or_bad(result) for result in results]
+    return [_returned(result) for result in results]
 
 
-async def _one(context: Context, predict: Callable[[Input], Found], item: Input) -> Answer[Found]:
+async def _one(context: Context, predict: Callable[[Input], Found], item: Input) -> Answer[Found] | BadImage:
+    from catsdogs.images import BadImage
+
     begin = time.perf_counter()
-    prediction = await asyncio.get_running_loop().run_in_executor(context.pool, predict, item)
+    try:
+        prediction = await asyncio.get_running_loop().run_in_executor(context.pool, predict, item)
+    except BadImage as bad:
+        return bad
     metrics = context.metrics
     metrics.decode.observe(prediction.decode_seconds)
     metrics.forward.observe(prediction.forward_seconds)
@@ -143,7 +150,8 @@ async def _one(context: Context, predict: Callable[[Input], Found], item: Input)
     return Answer(prediction, waited)
 
 
-def _answer_or_bad(result: Answer[Found] | BaseException) -> Answer[Found] | BadImage:
+def _returned(result: Answer[Found] | BadImage | BaseException) -> Answer[Found] | BadImage:
+    """Raises what was raised; a bad picture was not."""
     from catsdogs.images import BadImage
 
     if isinstance(result, Answer | BadImage):
