@@ -51,11 +51,6 @@ def decode(data: bytes, size: int) -> torch.Tensor:
             raise BadImage(f"the {kind} data can't be decoded: {_one_line(error)}") from error
 
 
-def from_pixels(pixels: np.ndarray[Any, Any], size: int) -> torch.Tensor:
-    """uint8 RGB (H, W, 3) as decode() gives it for a PNG of these pixels."""
-    return _resize(_rgb(_shrunk(Image.fromarray(pixels), 2 * size)), size)
-
-
 def _kind(data: bytes) -> str:
     if not data:
         raise BadImage("the picture is empty: send a JPEG or PNG file")
@@ -64,6 +59,11 @@ def _kind(data: bytes) -> str:
     if data.startswith(PNG_MAGIC):
         return "PNG"
     raise BadImage("not a JPEG or PNG picture: send one of these two formats")
+
+
+def from_pixels(pixels: np.ndarray[Any, Any], size: int) -> torch.Tensor:
+    """uint8 RGB (H, W, 3) as decode() gives it for a PNG of these pixels."""
+    return _resize(_rgb(_shrunk(Image.fromarray(pixels), 2 * size)), size)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -37,7 +37,7 @@ class _Server(uvicorn.Server):
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, drain, return. Raises ConfigError when a port or the API keys can't be had."""
+    """Serve until SIGTERM or SIGINT, drain, return. Raises ConfigError when a port can't be had."""
     asyncio.run(_run(settings))
 
 
