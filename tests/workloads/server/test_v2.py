@@ -158,6 +158,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(shape=[True]), 400, "'shape' is not 1 to 4 whole numbers from 1 to 65535"),
         (changed(shape=[2]), 400, "shape [2] and 1 pictures do not fit"),
         (changed(shape=[17]), 413, "17 pictures: send at most 16 in one request"),
+        (changed(shape=[1, 17], data=["aGVsbG8="] * 17), 413, "17 pictures: send at most 16 in one request"),
         (changed(datatype="FP32"), 400, "datatype 'FP32' is neither BYTES nor UINT8"),
         (changed(data=["§"]), 400, "'data' of BYTES is not base64: JSON can't carry a picture otherwise"),
         (changed(data=[1]), 400, "'data' of BYTES is not base64: JSON can't carry a picture otherwise"),

@@ -45,31 +45,35 @@ def parse(body: bytes, header_length: int | None, limits: Limits) -> Inference:
     text, binary = (body, b"") if header_length is None else (body[:header_length], body[header_length:])
     if header_length is not None and header_length > len(body):
         raise _bad(f"{BINARY_LENGTH} is larger than the body")
-    if text.count(b",") > MAX_VALUES:
-        raise Refused(413, "infer", f"more than {MAX_VALUES} values in JSON: send the tensor in binary")
-    try:
-        request = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _bad("the body is not JSON") from error
+    request = _json(text)
     given = _field(request, "inputs", list, [])
     if len(given) != 1:
         raise _bad(f"{len(given)} inputs: send one, BYTES (encoded pictures) or UINT8 (pixels)")
-    shape = _shape(given[0])
-    if shape[0] > limits.max_pictures:
-        raise Refused(413, "infer", f"{shape[0]} pictures: send at most {limits.max_pictures} in one request")
-    datatype, outputs = _field(given[0], "datatype", str), _outputs(request)
-    identity = _field(request, "id", str, "")
+    outputs, identity = _outputs(request), _field(request, "id", str, "")
+    shape, datatype = _shape(given[0]), _field(given[0], "datatype", str)
+    if datatype not in ("BYTES", "UINT8"):
+        raise _bad(f"datatype {datatype[:20]!r} is neither BYTES nor UINT8")
+    count = shape[0] if datatype == "UINT8" else math.prod(shape)
+    if count > limits.max_pictures:
+        raise Refused(413, "infer", f"{count} pictures: send at most {limits.max_pictures} in one request")
     raw = _binary(given[0], binary)
     if datatype == "UINT8":
         return Inference(pixels=_pixels(given[0], shape, raw), id=identity, outputs=outputs)
-    if datatype != "BYTES":
-        raise _bad(f"datatype {datatype[:20]!r} is neither BYTES nor UINT8")
     pictures = _split(raw) if raw is not None else _decoded(_field(given[0], "data", list))
-    if math.prod(shape) != len(pictures):
+    if count != len(pictures):
         raise _bad(f"shape {shape} and {len(pictures)} pictures do not fit")
     if sum(map(len, pictures)) > limits.max_upload:
         raise Refused(413, "large", f"the pictures are larger than {limits.max_upload} bytes")
     return Inference(pictures=pictures, id=identity, outputs=outputs)
+
+
+def _json(text: bytes) -> Any:
+    if text.count(b",") > MAX_VALUES:
+        raise Refused(413, "infer", f"more than {MAX_VALUES} values in JSON: send the tensor in binary")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _bad("the body is not JSON") from error
 
 
 def answer(asked: Inference, predictions: Sequence[Prediction], name: str, version: str) -> tuple[bytes, int | None]:
@@ -84,8 +88,7 @@ def answer(asked: Inference, predictions: Sequence[Prediction], name: str, versi
         outputs.append(tensor)
     content = {"model_name": name, "model_version": version, "outputs": outputs}
     text = json.dumps({**content, "id": asked.id} if asked.id else content).encode()
-    in_binary = any(wanted for _, wanted in asked.outputs)
-    return text + tail, len(text) if in_binary else None
+    return text + tail, len(text) if any(in_binary for _, in_binary in asked.outputs) else None
 
 
 def _tensor(name: str, predictions: Sequence[Prediction]) -> tuple[dict[str, Any], bytes]:
@@ -109,7 +112,7 @@ def _bad(message: str) -> Refused:
 
 def _field(holder: Any, name: str, kind: type, default: Any = None) -> Any:
     value = holder.get(name, default) if isinstance(holder, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
+    if not isinstance(value, kind):
         raise _bad(f"{name!r} is missing or not of type {kind.__name__}")
     return value
 
