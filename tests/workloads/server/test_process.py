@@ -108,7 +108,7 @@ def stop(running: Running) -> str:
 def end(running: Running) -> str:
     """The log, once the process has ended; it is killed if it does not."""
     try:
-        running.process.wait(timeout=30)
+        running.process.wait(timeout=DEADLINE)
         return running.output()
     finally:
         running.process.kill()
@@ -203,8 +203,8 @@ def test_sigterm_finishes_what_is_accepted(model_file: ModelFile) -> None:
 
 
 def test_sigterm_waits_for_nobody_who_never_ends(model_file: ModelFile) -> None:
-    """An upload that stalls for a minute, when one second is left to finish: the process ends by itself."""
-    running = start(model_file, DRAIN_SECONDS="0", FINISH_SECONDS="1", RECEIVE_SECONDS="60")
+    """An upload that may stall for ten minutes, when one second is left to finish: the process ends by itself."""
+    running = start(model_file, DRAIN_SECONDS="0", FINISH_SECONDS="1", RECEIVE_SECONDS="600")
     try:
         running.wait_for("healthy")
         with socket.create_connection(("127.0.0.1", running.port)) as connection:

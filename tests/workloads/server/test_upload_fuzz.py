@@ -1,5 +1,5 @@
 """A fuzzer on the multipart path: what is well-formed comes out as it went in, and nothing at all breaks the server.
-`make reliability` runs the same with a hundred times as many examples."""
+`make reliability` runs the same with thousands of examples."""
 
 from __future__ import annotations
 
