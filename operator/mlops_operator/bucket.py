@@ -175,7 +175,7 @@ class Bucket:
         async with self._login:
             if self._credentials is None:
                 self._credentials = (await asyncio.to_thread(google.auth.default, scopes=[SCOPE]))[0]
-            credentials: Credentials = self._credentials
+            credentials = self._credentials
             if not credentials.valid:
                 await asyncio.to_thread(credentials.refresh, google.auth.transport.requests.Request())
             return {"Authorization": f"Bearer {credentials.token}"}

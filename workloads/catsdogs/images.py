@@ -4,6 +4,7 @@ It must not open files or sockets, and must not decode before format and size ar
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,6 +59,11 @@ def _kind(data: bytes) -> str:
     if data.startswith(PNG_MAGIC):
         return "PNG"
     raise BadImage("not a JPEG or PNG picture: send one of these two formats")
+
+
+def from_pixels(pixels: np.ndarray[Any, Any], size: int) -> torch.Tensor:
+    """uint8 RGB (H, W, 3) as decode() gives it for a PNG of these pixels."""
+    return _resize(_rgb(_shrunk(Image.fromarray(pixels), 2 * size)), size)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -22,6 +22,10 @@ class ModelFileError(ValueError):
     """A model file that is not what was asked for; the message says what differs."""
 
 
+class WrongFileError(ModelFileError):
+    """Another file than was meant lies there: its SHA-256 is a different one."""
+
+
 def _convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
     return [nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)]
 
@@ -108,12 +112,12 @@ def save(path: Path, module: nn.Module, metadata: Mapping[str, Any]) -> str:
 def load(path: Path | str, sha256: str) -> tuple[nn.Module, dict[str, Any]]:
     """The network in eval mode and its metadata (architecture, imageSize, classes, temperature).
 
-    Raises ModelFileError when the file's SHA-256 is not `sha256`, before anything of it is unpickled, or
-    when it holds something else than a model of ours.
+    Raises WrongFileError when the file's SHA-256 is not `sha256`, before anything of it is unpickled, and
+    ModelFileError when it holds something else than a model of ours.
     """
     found = sha256_of(Path(path))
     if found != sha256:
-        raise ModelFileError(f"{path}: SHA-256 is {found}, not {sha256}")
+        raise WrongFileError(f"{path}: SHA-256 is {found}, not {sha256}")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or not {"metadata", "state"} <= content.keys():
         raise ModelFileError(f"{path}: not a model file: no metadata and state")

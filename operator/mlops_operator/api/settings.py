@@ -33,6 +33,7 @@ class Settings:
     trainer_service_account: str = "trainer"
     server_service_account: str = "model-server"
     judge_service_account: str = "model-judge"
+    api_keys_secret: str = ""
 
     def allows_image(self, image: str) -> bool:
         """Whether `image` lies under one of the allowed registry prefixes (each ends with "/")."""
@@ -48,6 +49,7 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
     """Parse NAMESPACES, TRAINER_IMAGE, SERVER_IMAGE, BUCKET, ALLOWED_REGISTRIES, ALLOW_TAGS ("true" or "false"),
     MLFLOW_TRACKING_URI, MLFLOW_PUBLIC_URL and POD_ENV (a JSON object of strings).
 
+    API_KEYS_SECRET names a Secret in the servers' namespaces, whose entry "keys" has one API key a line.
     Raises SettingsError for a value that could only fail later.
     """
     namespaces = _words(env.get("NAMESPACES", "cats-dogs"))
@@ -66,6 +68,7 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
         mlflow_tracking_uri=env.get("MLFLOW_TRACKING_URI", "").strip(),
         mlflow_public_url=env.get("MLFLOW_PUBLIC_URL", "").strip().rstrip("/"),
         pod_env=_pod_env(env.get("POD_ENV", "")),
+        api_keys_secret=env.get("API_KEYS_SECRET", "").strip(),
     )
 
 

@@ -22,7 +22,8 @@ WANTED_ANNOTATION = "mlops.cats-dogs.io/wanted"
 class DeploymentInputs:
     """What the Deployment depends on. `replicas` None leaves the field out, to whoever else owns it.
 
-    `memory` is a whole number of Mi or Gi; `pod_env` is the operator's environment for all pods.
+    `memory` is a whole number of Mi or Gi; `pod_env` is the operator's environment for all pods;
+    `api_keys_secret` the Secret with the keys that clients need, "" for none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class DeploymentInputs:
     memory: str
     service_account: str
     pod_env: Mapping[str, str] = field(default_factory=dict)
+    api_keys_secret: str = ""
 
 
 def build_deployment(inputs: DeploymentInputs) -> dict[str, Any]:
@@ -84,9 +86,16 @@ def _template(inputs: DeploymentInputs) -> dict[str, Any]:
                 _spread(inputs.name, "kubernetes.io/hostname"),
             ],
             "containers": [_container(inputs)],
-            "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
+            "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}, *_keys_volume(inputs)],
         },
     }
+
+
+def _keys_volume(inputs: DeploymentInputs) -> list[dict[str, Any]]:
+    """Without the Secret no pod starts: a server that should ask for keys never runs without them."""
+    if not inputs.api_keys_secret:
+        return []
+    return [{"name": "api-keys", "secret": {"secretName": inputs.api_keys_secret, "defaultMode": 0o440}}]
 
 
 def _spread(name: str, topology: str) -> dict[str, Any]:
@@ -107,6 +116,10 @@ def _container(inputs: DeploymentInputs) -> dict[str, Any]:
         "TRAINING_RUN": inputs.training_run,
         "HOME": "/tmp",  # noqa: S108 - the pod's own emptyDir
     }
+    mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+    if inputs.api_keys_secret:
+        env["API_KEYS_FILE"] = "/etc/api-keys/keys"
+        mounts.append({"name": "api-keys", "mountPath": "/etc/api-keys", "readOnly": True})
     return {
         "name": "server",
         "image": inputs.image,
@@ -124,7 +137,7 @@ def _container(inputs: DeploymentInputs) -> dict[str, Any]:
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": dict(CONTAINER_SECURITY),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+        "volumeMounts": mounts,
     }
 
 

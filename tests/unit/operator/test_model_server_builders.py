@@ -1,5 +1,7 @@
 """The children of a ModelServer, each written out whole. No cluster is needed."""
 
+from dataclasses import replace
+
 from mlops_operator.builders.deployment import DeploymentInputs, build_deployment, twice
 from mlops_operator.builders.hpa import HpaInputs, build_hpa
 from mlops_operator.builders.pdb import PdbInputs, build_pdb
@@ -122,6 +124,28 @@ def test_deployment_whole() -> None:
                 },
             },
         },
+    }
+
+
+def test_a_secret_with_api_keys_is_mounted() -> None:
+    plain = DeploymentInputs(
+        name="pets", namespace="team", owner=OWNER, image="i", model_uri="u", model_sha256="a", model_version="v",
+        training_run="r", replicas=1, cpu="1", memory="1Gi", service_account="s",
+    )  # fmt: skip
+    before, after = (
+        build_deployment(inputs)["spec"]["template"]["spec"]
+        for inputs in (plain, replace(plain, api_keys_secret="keys-of-pets"))
+    )
+    assert after["volumes"] == [
+        *before["volumes"],
+        {"name": "api-keys", "secret": {"secretName": "keys-of-pets", "defaultMode": 0o440}},
+    ]
+    (old,), (new,) = before["containers"], after["containers"]
+    mount = {"name": "api-keys", "mountPath": "/etc/api-keys", "readOnly": True}
+    assert new == {
+        **old,
+        "env": [*old["env"], {"name": "API_KEYS_FILE", "value": "/etc/api-keys/keys"}],
+        "volumeMounts": [*old["volumeMounts"], mount],
     }
 
 

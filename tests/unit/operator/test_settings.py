@@ -18,6 +18,7 @@ def test_settings_whole() -> None:
         "MLFLOW_TRACKING_URI": "http://mlflow:5000",
         "MLFLOW_PUBLIC_URL": "https://mlflow.example/",
         "POD_ENV": '{"A": "1"}',
+        "API_KEYS_SECRET": "keys-of-pets",
     }
     assert settings_from_env(env) == Settings(
         namespaces=("team", "other"),
@@ -29,6 +30,7 @@ def test_settings_whole() -> None:
         mlflow_tracking_uri="http://mlflow:5000",
         mlflow_public_url="https://mlflow.example",
         pod_env={"A": "1"},
+        api_keys_secret="keys-of-pets",
     )
 
 

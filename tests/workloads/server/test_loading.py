@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 import torch
@@ -61,12 +58,20 @@ def test_a_verified_model_is_served(settings: Settings) -> None:
     }
 
 
+FORMS = "is not gs://BUCKET/PATH, file:///PATH, models:/NAME@ALIAS or models:/NAME/1"
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"model_uri": ""}, "MODEL_URI is not set: give gs://BUCKET/PATH/model.pt or file:///PATH/model.pt"),
-        ({"model_uri": "http://a/b"}, "MODEL_URI 'http://a/b' is not gs://BUCKET/PATH nor file:///PATH"),
-        ({"model_uri": "gs://bucket"}, "MODEL_URI 'gs://bucket' is not gs://BUCKET/PATH nor file:///PATH"),
+        ({"model_uri": "http://a/b"}, f"MODEL_URI 'http://a/b' {FORMS}"),
+        ({"model_uri": "gs://bucket"}, f"MODEL_URI 'gs://bucket' {FORMS}"),
+        ({"model_uri": "models:/name"}, f"MODEL_URI 'models:/name' {FORMS}"),
+        (
+            {"model_uri": "models:/name@champion"},
+            "MODEL_URI 'models:/name@champion' needs MLFLOW_TRACKING_URI, the http:// or https:// address of MLflow",
+        ),
         ({"model_sha256": ""}, "MODEL_SHA256 is not 64 hex digits: without it no model can be trusted"),
         (
             {"model_uri": "file:///nowhere/model.pt"},
@@ -82,7 +87,7 @@ def test_what_is_wrong_with_the_settings_is_said(settings: Settings, changes: di
 
 def test_a_wrong_hash_is_never_served(settings: Settings, model_file: samples.ModelFile) -> None:
     state, served = run(replace(settings, model_sha256="0" * 64))
-    reason = f"{model_file.path}: SHA-256 is {model_file.sha256}, not {'0' * 64}"
+    reason = f"{model_file.uri}: SHA-256 is {model_file.sha256}, not {'0' * 64}; tried again every 30 s or sooner"
     assert state.health() == (503, {"status": "failed", "model_loaded": False, "reason": reason})
     assert served == []
 
@@ -114,7 +119,7 @@ def test_a_right_hash_does_not_make_any_file_a_model(
         torch.save({"metadata": metadata, "state": {"x": torch.zeros(1)}}, path)
     state, served = run(replace(settings, model_uri=path.as_uri(), model_sha256=model.sha256_of(path)))
     assert state.status == "failed"
-    assert state.reason.startswith(f"{path}: not a model that can be served: ")
+    assert state.reason.startswith(f"{path.as_uri()}: not a model that can be served: ")
     assert "\n" not in state.reason
     assert served == []
     assert not (tmp_path / "harm").exists()
@@ -132,7 +137,10 @@ def test_lineage_is_unknown_rather_than_wrong(settings: Settings, tmp_path: Path
     assert (served.version, served.description) == ("told", {})
 
 
-def test_a_file_that_comes_later_is_served(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [None, b"half a fi"], ids=["missing", "half copied"])
+def test_a_file_that_comes_later_is_served(settings: Settings, tmp_path: Path, there: bytes | None) -> None:
+    if there:
+        (tmp_path / "model.pt").write_bytes(there)
     state, served, stop = State(), [], threading.Event()
     waits: list[float] = []
 
@@ -154,43 +162,3 @@ def test_a_bucket_that_does_not_answer_is_named(settings: Settings, monkeypatch:
     with pytest.raises(SourceError) as caught:
         loading.load(replace(settings, model_uri="gs://bucket/models/x/model.pt"))
     assert str(caught.value).startswith("gs://bucket/models/x/model.pt can't be read: ")
-
-
-@pytest.fixture
-def bucket(model_file: samples.ModelFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
-    """The objects of gs://bucket/, served as Cloud Storage's JSON API serves them; with the test's model."""
-    folder = model_file.path.parent
-    objects = {f"models/v/{name}": (folder / name).read_bytes() for name in ("model.pt", "model.json")}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            name = unquote(urlsplit(self.path).path).partition("/b/bucket/o/")[2]
-            body = objects.get(name)
-            self.send_response(404 if body is None else 200)
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
-        yield objects
-        server.shutdown()
-        thread.join()
-
-
-def test_a_model_comes_from_a_bucket(settings: Settings, bucket: dict[str, bytes]) -> None:
-    there = replace(settings, model_uri="gs://bucket/models/v/model.pt")
-    assert loading.load(there).description == {**samples.DESCRIPTION, "sha256": settings.model_sha256}
-    del bucket["models/v/model.json"]
-    assert loading.load(there).description == {}
-    bucket["models/v/model.pt"] = b"changed"
-    with pytest.raises(model.ModelFileError, match=r"SHA-256 is [0-9a-f]{64}, not "):
-        loading.load(there)
-    del bucket["models/v/model.pt"]
-    with pytest.raises(SourceError, match=r"^gs://bucket/models/v/model\.pt does not exist$"):
-        loading.load(there)

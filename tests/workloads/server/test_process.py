@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -29,9 +30,14 @@ DEADLINE = 90.0
 
 @dataclass(frozen=True)
 class Running:
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
     port: int
     ops_port: int
+
+    def output(self) -> str:
+        """All that was logged so far, read without moving the place where the process writes."""
+        return os.pread(self.log.fileno(), 100_000_000, 0).decode()
 
     def get(self, path: str, *, ops: bool = True) -> tuple[int, Any]:
         port = self.ops_port if ops else self.port
@@ -82,20 +88,32 @@ def start(model_file: ModelFile, **env: str) -> Running:
         **env,
     }
     command = [sys.executable, "-m", "catsdogs.server"]
-    process = subprocess.Popen(command, env=values, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
-    assert "listening on" in process.stdout.readline()
-    return Running(process, port, ops_port)
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - not a pipe, which would fill when nobody reads; closed by end()
+    process = subprocess.Popen(command, env=values, stdout=log, stderr=subprocess.STDOUT)
+    running = Running(process, log, port, ops_port)
+    late = time.monotonic() + DEADLINE
+    while "listening on" not in running.output():
+        assert process.poll() is None, running.output()
+        assert time.monotonic() < late, running.output()
+        time.sleep(0.05)
+    return running
 
 
 def stop(running: Running) -> str:
-    """The rest of the log; the process is killed if it does not end by itself."""
+    """The log; the process is killed if it does not end by itself."""
     running.process.terminate()
+    return end(running)
+
+
+def end(running: Running) -> str:
+    """The log, once the process has ended; it is killed if it does not."""
     try:
-        return running.process.communicate(timeout=30)[0]
+        running.process.wait(timeout=DEADLINE)
+        return running.output()
     finally:
         running.process.kill()
         running.process.wait()
+        running.log.close()
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +131,18 @@ def test_a_wrong_hash_is_reported_and_never_served(model_file: ModelFile) -> Non
     try:
         body = running.wait_for("failed")
         assert body["model_loaded"] is False
-        assert body["reason"].endswith(f"SHA-256 is {model_file.sha256}, not {'0' * 64}")
+        assert body["reason"] == (
+            f"{model_file.uri}: SHA-256 is {model_file.sha256}, not {'0' * 64}; tried again every 30 s or sooner"
+        )
         assert running.predict() == 503
         assert running.get("/live") == (200, {"status": "alive"})
     finally:
         log = stop(running)
     assert running.process.returncode == 0
-    (failure,) = [line for line in map(json.loads, log.splitlines()) if line["severity"] == "CRITICAL"]
-    assert failure["message"] == f"no model will be served: {body['reason']}"
+    failures = [line for line in map(json.loads, log.splitlines()) if line["severity"] == "WARNING"]
+    assert failures[0]["message"] == (
+        f"model not loaded: {body['reason'].removesuffix('; tried again every 30 s or sooner')}; next attempt in 1 s"
+    )
 
 
 def test_sigterm_while_loading_ends_at_once(model_file: ModelFile) -> None:
@@ -174,9 +196,23 @@ def test_sigterm_finishes_what_is_accepted(model_file: ModelFile) -> None:
             assert json.load(answer)["label"] in ("cat", "dog")
         assert (answer.status, answer.headers["Connection"]) == (200, "close")
         connection.close()
-        log = running.process.communicate(timeout=30)[0]
+    finally:
+        log = end(running)
+    assert running.process.returncode == 0
+    assert json.loads(log.splitlines()[-1])["message"] == "stopped"
+
+
+def test_sigterm_waits_for_nobody_who_never_ends(model_file: ModelFile) -> None:
+    """An upload that may stall for ten minutes, when one second is left to finish: the process ends by itself."""
+    running = start(model_file, DRAIN_SECONDS="0", FINISH_SECONDS="1", RECEIVE_SECONDS="600")
+    try:
+        running.wait_for("healthy")
+        with socket.create_connection(("127.0.0.1", running.port)) as connection:
+            head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 9\r\n\r\n"
+            connection.sendall(head + b"x")
+            assert running.get("/live", ops=False)[0] == 200  # by then the main loop has seen the upload
+            log = stop(running)
     finally:
         running.process.kill()
-        running.process.wait()
-    assert running.process.returncode == 0
+    assert running.process.returncode == 0, log
     assert json.loads(log.splitlines()[-1])["message"] == "stopped"

@@ -1,134 +1,70 @@
-"""The HTTP API on the main port: predictions, lineage, the page and the documentation.
+"""The application of the main port: its routes, and what every request passes through.
 It must not block the event loop: decoding and the network run in the pool's threads."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Any
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from catsdogs.server import health, pages, upload
-from catsdogs.server.admission import Full, Room
+from catsdogs.server import explain, health, pages, predict, v2, work
+from catsdogs.server.clients import Guard, Keys
 from catsdogs.server.config import Settings
-from catsdogs.server.metrics import Metrics
+from catsdogs.server.context import Context
 from catsdogs.server.observe import Observed
-from catsdogs.server.state import Served, State
+from catsdogs.server.tensors import BINARY_LENGTH
+from catsdogs.server.work import error_response
 
-logger = logging.getLogger("catsdogs.server")
-Handler = Callable[[Request], Awaitable[Response]]
+__all__ = ["Context", "application"]
 
 
-@dataclass(frozen=True)
-class Context:
-    """All that the handlers share. `pictures` counts what is accepted, `memory` bytes of uploads."""
-
-    settings: Settings
-    state: State
-    metrics: Metrics
-    pool: Executor
-    pictures: Room = field(init=False)
-    memory: Room = field(init=False)
-    limits: upload.Limits = field(init=False)
-
-    def __post_init__(self) -> None:
-        settings = self.settings
-        object.__setattr__(self, "pictures", Room(settings.workers + settings.queue_limit))
-        object.__setattr__(self, "memory", Room(settings.max_buffered))
-        limits = upload.Limits(settings.max_upload, settings.receive_seconds)
-        object.__setattr__(self, "limits", limits)
+EXPOSED = ("X-Model-Version", "X-Model-Sha256", "X-Training-Run", "X-Request-Id", "Server-Timing", "Retry-After")
 
 
 def application(context: Context) -> ASGIApp:
-    """The ASGI application of the main port."""
+    """The ASGI application of the main port. Raises ConfigError when the API keys can't be read."""
     routes = [
-        Route("/predict", _predict(context), methods=["POST"]),
+        Route("/predict", predict.handler(context), methods=["POST"]),
+        Route("/explain", explain.handler(context), methods=["POST"]),
         Route("/model", _model(context)),
+        *v2.routes(context),
         *health.routes(context.state, context.metrics),
         *pages.routes(),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, Exception: _server_error})
-    return Observed(app, context.state, context.metrics, frozenset(route.path for route in routes))
+    handlers = {HTTPException: _http_error, Exception: _server_error}
+    app = _opened(context.settings, Starlette(routes=routes, exception_handlers=handlers))
+    paths = {route.endpoint: route.path for route in routes}
+    return Observed(app, context.state, context.metrics, paths, context.tracing, context.settings.project)
 
 
-def _predict(context: Context) -> Handler:
-    async def predict(request: Request) -> Response:
-        try:
-            served = _served(context)
-            data = await upload.picture(request, context.limits, context.memory)
-            return await _answer(context, served, data)
-        except upload.Refused as refused:
-            context.metrics.refused.labels(refused.reason).inc()
-            return error_response(refused.status, str(refused), refused.headers)
-        except ClientDisconnect:
-            context.metrics.refused.labels("disconnect").inc()
-            return Response(status_code=400)  # nobody reads it
-
-    return predict
-
-
-def _served(context: Context) -> Served:
-    """The model that will answer, found before any byte of the body is read."""
-    served = context.state.served
-    if served is None:
-        raise upload.Refused(503, "no-model", f"no model yet: {context.state.reason}", {"Retry-After": "2"})
-    if context.pictures.full:
-        raise upload.busy("busy", "the server is busy; try again")
-    return served
+def _opened(settings: Settings, app: ASGIApp) -> ASGIApp:
+    """What lets others in, where it is set: API keys, and outside of them CORS, whose preflights carry no key."""
+    if settings.api_keys_file:
+        needed = error_response(401, "an API key is needed: send it as X-API-Key", {"WWW-Authenticate": "Bearer"})
+        app = Guard(app, Keys(settings.api_keys_file), needed)
+    if settings.cors_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Type", "X-API-Key", "X-Request-Id", BINARY_LENGTH),
+            expose_headers=EXPOSED,
+        )
+    return app
 
 
-async def _answer(context: Context, served: Served, data: bytes) -> Response:
-    from catsdogs.images import BadImage
-
-    loop = asyncio.get_running_loop()
-    metrics = context.metrics
-    try:
-        with context.pictures.holding(1):
-            metrics.pending.set(context.pictures.used)
-            result = await loop.run_in_executor(context.pool, served.predictor.predict, data)
-    except Full:
-        raise upload.busy("busy", "the server is busy; try again") from None
-    except BadImage as bad:
-        raise upload.Refused(400, "picture", str(bad)) from bad
-    finally:
-        metrics.pending.set(context.pictures.used)
-    metrics.decode.observe(result.decode_seconds)
-    metrics.forward.observe(result.forward_seconds)
-    metrics.predictions.labels(result.label).inc()
-    metrics.confidence.observe(result.confidence)
-    decode, forward = result.decode_seconds * 1000, result.forward_seconds * 1000
-    return JSONResponse(
-        {
-            "label": result.label,
-            "confidence": result.confidence,
-            "probabilities": result.probabilities,
-            "model": {"version": served.version, "sha256": served.sha256},
-        },
-        headers={"Server-Timing": f"decode;dur={decode:.2f}, forward;dur={forward:.2f}"},
-    )
-
-
-def _model(context: Context) -> Handler:
+def _model(context: Context) -> work.Handler:
     async def model(_: Request) -> Response:
         if context.state.served is None:
-            return error_response(503, f"no model yet: {context.state.reason}", {"Retry-After": "2"})
+            refused = work.no_model(context)
+            return error_response(refused.status, str(refused), refused.headers)
         return JSONResponse(context.state.lineage())
 
     return model
-
-
-def error_response(status: int, message: str, headers: Any = None) -> Response:
-    """Every error of the API has this form: {"error": "one line"}."""
-    return JSONResponse({"error": message}, status, headers)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 EXAMPLE = """curl -F file=@cat.jpg http://HOST/predict
+curl -F file=@cat.jpg -F file=@dog.jpg http://HOST/predict
 curl -H 'Content-Type: image/jpeg' --data-binary @cat.jpg http://HOST/predict"""
 
 
@@ -32,9 +33,11 @@ def html(document: dict[str, Any]) -> str:
 
 
 def _operation(method: str, path: str, body: dict[str, Any]) -> str:
-    takes = ", ".join(body.get("requestBody", {}).get("content", {}))
+    takes = [*body.get("requestBody", {}).get("content", {})]
+    takes += [f"{one['name']} ({one['in']})" for one in body.get("parameters", [])]
     rows = [
-        f"<tr><td><code>{status}</code></td><td>{_prose(answer['description'])}</td><td>{_types(answer)}</td></tr>"
+        f"<tr><td><code>{status}</code></td><td>{_prose(answer['description'])}{_headers(answer)}</td>"
+        f"<td>{_types(answer)}</td></tr>"
         for status, answer in body["responses"].items()
     ]
     return (
@@ -42,24 +45,32 @@ def _operation(method: str, path: str, body: dict[str, Any]) -> str:
         f'<h2><span class="method {method}">{method.upper()}</span> '
         f"<code>{escape(path)}</code></h2><p>{_prose(body['summary'])}</p>"
         + (f"<p>{_prose(body['description'])}</p>" if "description" in body else "")
-        + (f"<p>Takes <code>{escape(takes)}</code></p>" if takes else "")
+        + (f"<p>Takes {', '.join(f'<code>{escape(one)}</code>' for one in takes)}</p>" if takes else "")
         + f"<table><thead><tr><th>Status</th><th>Meaning</th><th>Body</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></section>"
     )
 
 
+def _headers(answer: dict[str, Any]) -> str:
+    """The headers that this answer has and not all have."""
+    own = [name for name in answer.get("headers", {}) if not name.startswith("X-")]
+    return "".join(f"; header <code>{escape(name)}</code>" for name in own)
+
+
 def _types(answer: dict[str, Any]) -> str:
     shown = []
     for media_type, content in answer.get("content", {}).items():
-        reference = content["schema"].get("$ref", "")
-        name = reference.rpartition("/")[2]
-        shown.append(f'<a href="#schema-{escape(name)}">{escape(name)}</a>' if name else escape(media_type))
-    return ", ".join(shown)
+        schema = content["schema"]
+        names = [one["$ref"].rpartition("/")[2] for one in schema.get("anyOf", [schema]) if "$ref" in one]
+        shown += [f'<a href="#schema-{escape(name)}">{escape(name)}</a>' for name in names] or [escape(media_type)]
+    return "<br>".join(shown)
 
 
 def _schema(name: str, body: dict[str, Any]) -> str:
     text = escape(json.dumps(body, indent=2))
-    return f'<section id="schema-{escape(name)}"><h3>{escape(name)}</h3><pre tabindex="0">{text}</pre></section>'
+    # The anchor lies inside, so that a link to it opens the details.
+    anchor = f'<pre id="schema-{escape(name)}" tabindex="0">{text}</pre>'
+    return f"<details><summary>{escape(name)}</summary>{anchor}</details>"
 
 
 def _prose(text: str) -> str:

@@ -8,12 +8,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from catsdogs.server import v2
 from catsdogs.server.metrics import CONTENT_TYPE, Metrics
 from catsdogs.server.state import State
 
 
 def routes(state: State, metrics: Metrics) -> list[Route]:
-    """GET /health (200 only with a verified model), /live (200 while the process runs) and /metrics."""
+    """GET /health (200 only with a verified model), /live (200 while the process runs), both also by the names of
+    the Open Inference Protocol, and /metrics."""
 
     async def health(_: Request) -> Response:
         status, body = state.health()
@@ -25,7 +27,12 @@ def routes(state: State, metrics: Metrics) -> list[Route]:
     async def metric_page(_: Request) -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
-    return [Route("/health", health), Route("/live", live), Route("/metrics", metric_page)]
+    return [
+        Route("/health", health),
+        Route("/live", live),
+        Route("/metrics", metric_page),
+        *v2.health_routes(state),
+    ]
 
 
 def application(state: State, metrics: Metrics) -> Starlette:

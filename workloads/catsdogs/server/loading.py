@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catsdogs.server.config import ConfigError, Settings, checked_address
 from catsdogs.server.source import SourceError, fetch
 from catsdogs.server.state import Served, State
+
+if TYPE_CHECKING:
+    from catsdogs.server.predictor import Predictor
 
 logger = logging.getLogger("catsdogs.server")
 
@@ -57,35 +60,47 @@ def run(settings: Settings, state: State, loaded: Callable[[Served], None], stop
 
 
 def load(settings: Settings) -> Served:
-    """One attempt. Raises ConfigError, model.ModelFileError (neither can be helped) or SourceError."""
-    scheme, bucket, path = checked_address(settings)
+    """One attempt. Raises SourceError, also for another file than was meant, which the right one may replace;
+    ConfigError and model.ModelFileError, when no attempt can help."""
+    address = checked_address(settings)
     # torch takes seconds to import: it does so while the file comes over the network.
     warming = threading.Thread(target=importlib.import_module, args=("catsdogs.server.predictor",))
     warming.start()
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         try:
-            local, description = fetch(scheme, bucket, path, Path(folder))
+            fetched = fetch(address, settings.tracking_uri, Path(folder))
         finally:
             warming.join()
-        from catsdogs.server import predictor
-
-        try:
-            loaded = predictor.load(local, settings.model_sha256)
-        except OSError as error:
-            raise SourceError(f"{settings.model_uri} can't be read: {error.strerror}") from error
+        sha256 = settings.model_sha256 or fetched.sha256
+        if not sha256:
+            raise SourceError(f"{settings.model_uri} has no tag modelSha256, and MODEL_SHA256 is not set")
+        loaded = _verified(settings.model_uri, fetched.path, sha256)
     return Served(
         predictor=loaded,
         uri=settings.model_uri,
-        version=settings.model_version or str(description.get("version", "")),
-        sha256=settings.model_sha256,
+        version=settings.model_version or str(fetched.description.get("version", "")),
+        sha256=sha256,
         training_run=settings.training_run,
-        description=_own(description, settings),
+        description=_own(fetched.description, settings.model_uri, sha256),
     )
 
 
-def _own(description: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _verified(uri: str, path: Path, sha256: str) -> Predictor:
+    from catsdogs import model
+    from catsdogs.server import predictor
+
+    try:
+        return predictor.load(path, sha256)
+    except model.ModelFileError as error:
+        text = f"{uri}: {str(error).removeprefix(f'{path}: ')}"
+        raise (SourceError if isinstance(error, model.WrongFileError) else model.ModelFileError)(text) from error
+    except OSError as error:
+        raise SourceError(f"{uri} can't be read: {error.strerror}") from error
+
+
+def _own(description: dict[str, Any], uri: str, sha256: str) -> dict[str, Any]:
     """The description, if it is of this very file; another model's lineage would be a lie."""
-    if description and description.get("sha256") != settings.model_sha256:
-        logger.warning("model.json beside %s describes another file: lineage is unknown", settings.model_uri)
+    if description and description.get("sha256") != sha256:
+        logger.warning("model.json beside %s describes another file: lineage is unknown", uri)
         return {}
     return description

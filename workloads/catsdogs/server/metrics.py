@@ -8,7 +8,8 @@ import prometheus_client as prometheus
 from catsdogs.server.state import Served
 
 CONTENT_TYPE = prometheus.CONTENT_TYPE_LATEST
-DURATION_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+# Those of OpenTelemetry's semantic conventions, and two below.
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 CONFIDENCE_BUCKETS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99, 1)
 
@@ -23,7 +24,7 @@ class Metrics:
         self.requests = prometheus.Histogram(
             "http_server_request_duration_seconds",
             "Seconds from the request's headers to the end of the response",
-            ("http_request_method", "http_route", "http_response_status_code"),
+            ("http_request_method", "url_scheme", "http_route", "http_response_status_code", "error_type"),
             buckets=DURATION_BUCKETS,
             registry=self.registry,
         )
@@ -40,7 +41,7 @@ class Metrics:
         )
         self.refused = prometheus.Counter(
             "catsdogs_refused",
-            "Requests to /predict not answered, by reason",
+            "Requests for a prediction, and pictures of one, not answered, by reason",
             ("reason",),
             registry=self.registry,
         )

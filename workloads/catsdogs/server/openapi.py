@@ -3,136 +3,183 @@ It must not promise anything that the handlers don't do; a test compares the two
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-_TEXT = {"type": "string"}
-_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
-_OBJECT: dict[str, Any] = {"type": "object"}
+from catsdogs.server.clients import OPEN
+from catsdogs.server.schemas import HEADERS, PICTURE, SCHEMAS, TEXT, Schema, record, reference, several
+from catsdogs.server.tensors import BINARY_LENGTH
+
+_EVERYWHERE = ("X-Request-Id", "X-Model-Version", "X-Model-Sha256", "X-Training-Run")
+_KEY: list[dict[str, list[str]]] = [{}, {"key": []}, {"bearer": []}]  # none where the server asks for none
 
 
-def _object(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": required, "properties": properties}
+def _answer(text: str, body: Schema | str, *headers: str, media_type: str = "application/json") -> dict[str, Any]:
+    """A response; `body` is a schema or the name of one."""
+    schema = reference(body) if isinstance(body, str) else body
+    return {
+        "description": text,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in (*_EVERYWHERE, *headers)},
+        "content": {media_type: {"schema": schema}},
+    }
 
 
-SCHEMAS: dict[str, Any] = {
-    "Prediction": _object(
-        ["label", "confidence", "probabilities", "model"],
-        {
-            "label": {"type": "string", "enum": ["cat", "dog"]},
-            "confidence": {**_SHARE, "description": "The probability of `label`"},
-            "probabilities": _object(["cat", "dog"], {"cat": _SHARE, "dog": _SHARE}),
-            "model": _object(["version", "sha256"], {"version": _TEXT, "sha256": _TEXT}),
-        },
-    ),
-    "Healthy": _object(
-        ["status", "model_loaded", "version", "sha256"],
-        {
-            "status": {"const": "healthy"},
-            "model_loaded": {"const": True},
-            "version": _TEXT,
-            "sha256": _TEXT,
-        },
-    ),
-    "NotReady": _object(
-        ["status", "model_loaded", "reason"],
-        {
-            "status": {"type": "string", "enum": ["loading", "failed", "draining"]},
-            "model_loaded": {"const": False},
-            "reason": _TEXT,
-        },
-    ),
-    "Model": _object(
-        ["version", "sha256", "uri", "trainingRun", "architecture", "imageSize", "classes"],
-        {
-            "version": _TEXT,
-            "sha256": _TEXT,
-            "uri": _TEXT,
-            "trainingRun": _TEXT,
-            "architecture": _TEXT,
-            "imageSize": {"type": "integer", "description": "Pixels a side that the network sees"},
-            "classes": {"type": "array", "items": _TEXT},
-            "metrics": {**_OBJECT, "description": "Accuracy on the test split, and others"},
-            "stoppedBy": _TEXT,
-            "createdAt": _TEXT,
-            "lineage": {**_OBJECT, "description": "Raw hash, data version, parameters, image, git commit"},
-        },
-    ),
-    "Error": _object(["error"], {"error": {"type": "string", "description": "One line"}}),
+_NO_MODEL = _answer("No verified model yet", "Error", "Retry-After")
+_NO_KEY = _answer("The server asks for an API key, and none that it knows was sent", "Error", "WWW-Authenticate")
+_FAILED = _answer("The server failed; its log says more, under the request's id", "Error")
+_NOT_HERE = _answer("Another model or version than the one that is served", "Error")
+_WORK = {
+    "408": _answer("The request was not received in time", "Error"),
+    "413": _answer("Too large, or too many pictures", "Error"),
+    "415": _answer("Another content type or encoding", "Error"),
+    "429": _answer("More pictures than this client may send", "Error", "Retry-After"),
+    "500": _FAILED,
+    "503": _answer("Too busy, or no model yet", "Error", "Retry-After"),
 }
 
 
-def _answer(text: str, schema: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"description": text, "content": content}
+def _operation(path: str, name: str, summary: str, responses: dict[str, Any], **more: Any) -> dict[str, Any]:
+    if path not in OPEN:
+        responses = {**responses, "401": _NO_KEY}
+        more["security"] = _KEY
+    ordered = dict(sorted(responses.items()))
+    return {"operationId": name, "summary": summary, **more, "responses": ordered}
 
 
-_PICTURE: dict[str, Any] = {"schema": {"type": "string", "contentMediaType": "image/*"}}
-_FORM = _object(["file"], {"file": {"type": "string", "contentMediaType": "image/*"}})
-_NO_MODEL = _answer("No verified model yet; Retry-After says when to ask again", "Error")
+def _pictures(most: int) -> dict[str, Any]:
+    form = record(["file"], {"file": several(PICTURE, most)})
+    raw = {"image/jpeg": {"schema": PICTURE}, "image/png": {"schema": PICTURE}}
+    return {"required": True, "content": {"multipart/form-data": {"schema": form}, **raw}}
 
-_PREDICT = {
-    "operationId": "predict",
-    "summary": "Is it a cat or a dog?",
-    "description": "One JPEG or PNG of at most 10 MB, as a multipart field (`file` or any other name) or as "
-    "the whole body. The picture is neither stored nor logged.",
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": _FORM},
-            "image/jpeg": _PICTURE,
-            "image/png": _PICTURE,
+
+_BAD_PICTURE = _answer("Not a picture that can be read, or a malformed form", "Error")
+_PREDICT = _operation(
+    "/predict",
+    "predict",
+    "Is it a cat or a dog?",
+    {
+        "200": _answer(
+            "One picture: its answer. Several: `predictions`, in their order, where a picture that can't be read has "
+            "an `error` in its place",
+            {"anyOf": [reference("Prediction"), reference("Predictions")]},
+            "Server-Timing",
+        ),
+        "400": _BAD_PICTURE,
+        **_WORK,
+    },
+    description="JPEG or PNG, as multipart fields (`file`, `image` or any other name) or one as the whole body; by "
+    "default at most 16 pictures and 10 MB together. They are neither stored nor logged.",
+    requestBody=_pictures(16),
+)
+_EXPLAIN = _operation(
+    "/explain",
+    "explain",
+    "What did the network look at?",
+    {"200": _answer("The answer, and what each part of the picture gave to it", "Explanation"), "400": _BAD_PICTURE}
+    | _WORK,
+    description="One picture, sent as to `/predict`. The map is exact: it adds up to the difference of the logits.",
+    requestBody=_pictures(1),
+)
+
+
+def _get(path: str, name: str, summary: str, *responses: tuple[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
+    return {"get": _operation(path, name, summary, dict(responses), **more)}
+
+
+def _file(path: str, name: str, summary: str, media_type: str) -> dict[str, Any]:
+    schema = {"type": "object"} if media_type == "application/json" else TEXT
+    return _get(path, name, summary, ("200", _answer(summary, schema, media_type=media_type)))
+
+
+def _v2_model(path: str, suffix: str, parameters: list[Schema]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The three paths of a model, with or without a version."""
+    metadata = ("200", _answer("Its inputs and outputs", "ModelMetadata"))
+    ready = ("200", _answer("Whether it takes new requests", "ModelReady"))
+    others = (("404", _NOT_HERE), ("503", _NO_MODEL))
+    found = _answer("The outputs; with binary outputs they follow the JSON", "InferenceResponse", BINARY_LENGTH)
+    found["content"]["application/octet-stream"] = {"schema": {}}
+    infer = _operation(
+        path,
+        f"v2Infer{suffix}",
+        "Open Inference Protocol: inference",
+        {"200": found, "400": _answer("A request or picture that can't be read", "Error"), "404": _NOT_HERE, **_WORK},
+        description="One input: BYTES, encoded pictures (base64 in JSON), or UINT8, pixels. A tensor may follow the "
+        f"JSON in binary, whose length `{BINARY_LENGTH}` tells.",
+        parameters=[*parameters, _parameter(BINARY_LENGTH, "header", {"type": "integer", "minimum": 0})],
+        requestBody={
+            "required": True,
+            "content": {"application/json": {"schema": reference("InferenceRequest")}},
         },
-    },
-    "responses": {
-        "200": _answer("The answer, with headers X-Model-Version, X-Model-Sha256, X-Request-Id", "Prediction"),
-        "400": _answer("Not a picture that can be read, or a malformed form", "Error"),
-        "408": _answer("The request was not received in time", "Error"),
-        "413": _answer("The picture is too large", "Error"),
-        "415": _answer("Another content type", "Error"),
-        "503": _answer("Too busy, or no model yet; Retry-After says when to ask again", "Error"),
-    },
-}
+    )
+    about = "Open Inference Protocol: the model"
+    yield path, _get(path, f"v2Model{suffix}", about, metadata, *others, parameters=parameters)
+    yield (
+        f"{path}/ready",
+        _get(path, f"v2ModelReady{suffix}", f"{about} is ready", ready, *others, parameters=parameters),
+    )
+    yield f"{path}/infer", {"post": infer}
 
 
-def _get(operation: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
-    return {"get": {"operationId": operation, "summary": summary, "responses": responses}}
+def _parameter(name: str, where: str, schema: Schema = TEXT) -> Schema:
+    return {"name": name, "in": where, "required": where == "path", "schema": schema}
 
 
-def _typed(text: str, media_type: str) -> dict[str, Any]:
-    return {"200": {"description": text, "content": {media_type: {"schema": _TEXT}}}}
-
-
+_NAME, _VERSION = _parameter("name", "path"), _parameter("version", "path")
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {
         "title": "Cats and dogs",
         "version": "1",
         "description": "A picture in, one verified model's answer out.",
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     },
     "paths": {
         "/predict": {"post": _PREDICT},
+        "/explain": {"post": _EXPLAIN},
         "/model": _get(
+            "/model",
             "model",
             "Where the served model comes from",
-            {"200": _answer("The model's lineage and metrics", "Model"), "503": _NO_MODEL},
+            ("200", _answer("The model's lineage and metrics", "Model")),
+            ("503", _NO_MODEL),
         ),
         "/health": _get(
+            "/health",
             "health",
             "Is a verified model loaded?",
-            {
-                "200": _answer("A verified model answers", "Healthy"),
-                "503": _answer("None does; `reason` says why", "NotReady"),
-            },
+            ("200", _answer("A verified model answers", "Healthy")),
+            ("503", _answer("None does; `reason` says why", "NotReady")),
         ),
-        "/live": _get(
-            "live",
-            "Does the process run?",
-            {"200": {"description": "It does", "content": {"application/json": {"schema": _OBJECT}}}},
+        "/live": _get("/live", "live", "Does the process run?", ("200", _answer("It does", "Live"))),
+        "/metrics": _file("/metrics", "metrics", "Prometheus metrics", "text/plain"),
+        "/v2": _get(
+            "/v2", "v2Server", "Open Inference Protocol: the server", ("200", _answer("Its name", "ServerMetadata"))
         ),
-        "/metrics": _get("metrics", "Prometheus metrics", _typed("Metrics", "text/plain")),
-        "/": _get("page", "A page to try it", _typed("The page", "text/html")),
-        "/docs": _get("docs", "This documentation", _typed("The documentation", "text/html")),
-        "/openapi.json": _get("openapi", "This API in OpenAPI 3.1", _typed("The document", "application/json")),
+        "/v2/health/live": _get(
+            "/v2/health/live",
+            "v2Live",
+            "Open Inference Protocol: does the process run?",
+            ("200", _answer("It does", "ServerLive")),
+        ),
+        "/v2/health/ready": _get(
+            "/v2/health/ready",
+            "v2Ready",
+            "Open Inference Protocol: is a verified model loaded?",
+            ("200", _answer("It is", "ServerReady")),
+            ("503", _answer("It is not", "ServerReady")),
+        ),
+        **dict(_v2_model("/v2/models/{name}", "", [_NAME])),
+        **dict(_v2_model("/v2/models/{name}/versions/{version}", "Version", [_NAME, _VERSION])),
+        "/": _file("/", "page", "A page to try it", "text/html"),
+        "/docs": _file("/docs", "docs", "This documentation", "text/html"),
+        "/openapi.json": _file("/openapi.json", "openapi", "This API in OpenAPI 3.1", "application/json"),
     },
-    "components": {"schemas": SCHEMAS},
+    "components": {
+        "schemas": SCHEMAS,
+        "headers": HEADERS,
+        "securitySchemes": {
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "bearer": {"type": "http", "scheme": "bearer"},
+        },
+    },
 }

@@ -19,12 +19,16 @@ from catsdogs.server.openapi import DOCUMENT
 
 def routes() -> list[Route]:
     """GET /, /docs and /openapi.json, each built once at start."""
-    page = resources.files("catsdogs.server").joinpath("static/index.html").read_text("utf-8")
+    page = _static("index.html").replace("{{style}}", _static("page.css")).replace("{{script}}", _static("page.js"))
     return [
         _fixed("/", page.encode(), "text/html; charset=utf-8", policy(page)),
         _fixed("/docs", docs.html(DOCUMENT).encode(), "text/html; charset=utf-8", policy(docs.html(DOCUMENT))),
         _fixed("/openapi.json", json.dumps(DOCUMENT).encode(), "application/json", "default-src 'none'"),
     ]
+
+
+def _static(name: str) -> str:
+    return resources.files("catsdogs.server").joinpath("static", name).read_text("utf-8")
 
 
 def policy(page: str) -> str:

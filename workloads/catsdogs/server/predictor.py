@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -56,6 +57,15 @@ class Predictor:
         row = self.forward(pixels.unsqueeze(0))[0].tolist()
         end = time.perf_counter()
         return Prediction(dict(zip(self.classes, row, strict=True)), decoded - begin, end - decoded)
+
+    def predict_pixels(self, pixels: np.ndarray[Any, Any]) -> Prediction:
+        """The answer for uint8 RGB (H, W, 3), the same as for a PNG of these pixels."""
+        begin = time.perf_counter()
+        square = images.from_pixels(pixels, self.image_size)
+        resized = time.perf_counter()
+        row = self.forward(square.unsqueeze(0))[0].tolist()
+        end = time.perf_counter()
+        return Prediction(dict(zip(self.classes, row, strict=True)), resized - begin, end - resized)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """uint8 (N, 3, S, S) to probabilities (N, 2)."""

@@ -18,9 +18,11 @@ from starlette.types import ASGIApp
 
 from catsdogs.server import api, health, loading
 from catsdogs.server.config import ConfigError, Settings
+from catsdogs.server.context import Context
 from catsdogs.server.metrics import Metrics
 from catsdogs.server.protocol import with_deadline
 from catsdogs.server.state import State
+from catsdogs.server.tracing import from_env
 
 logger = logging.getLogger("catsdogs.server")
 BACKLOG = 2048
@@ -45,6 +47,10 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     state, metrics = State(), Metrics()
+    tracing = from_env(os.environ)
+    pool = ThreadPoolExecutor(settings.workers, "predict", initializer=_one_thread)
+    context = Context(settings, state, metrics, pool, tracing)
+    app = api.application(context)
     main_socket = _listen(settings.host, settings.port)
     ops_socket = _listen(settings.host, settings.ops_port)
     ops_server = _server(health.application(state, metrics), settings)
@@ -53,12 +59,13 @@ async def _run(settings: Settings) -> None:
     ops.start()
     logger.info("listening on %s and %s", _address(main_socket), _address(ops_socket))
     stop = loading.start(settings, state, metrics.serving)
-    with ThreadPoolExecutor(settings.workers, "predict", initializer=_one_thread) as pool:
-        context = api.Context(settings, state, metrics, pool)
-        await _serve(_server(api.application(context), settings), main_socket, context, ending)
+    with pool:
+        await _serve(_server(app, settings), main_socket, context, ending)
     stop.set()
+    if tracing is not None:
+        await asyncio.to_thread(tracing.flush)
     ops_server.should_exit = True
-    await asyncio.to_thread(ops.join, 5)
+    await asyncio.to_thread(ops.join, 1)  # whoever reads slowly there is left behind
     logger.info("stopped")
 
 
@@ -69,7 +76,7 @@ def _one_thread() -> None:
     one_thread()
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, context: api.Context, ending: asyncio.Event) -> None:
+async def _serve(server: uvicorn.Server, listener: socket.socket, context: Context, ending: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve([listener]))
     waiting = asyncio.create_task(ending.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -80,7 +87,7 @@ async def _serve(server: uvicorn.Server, listener: socket.socket, context: api.C
     await serving
 
 
-async def _drain(context: api.Context) -> None:
+async def _drain(context: Context) -> None:
     """Not ready from now on, while load balancers still send requests: those are answered as ever."""
     context.state.draining = True
     seconds = context.settings.drain_seconds

@@ -1,4 +1,4 @@
-"""Takes one picture out of a request: size, time and form are checked here, byte for byte.
+"""Takes the pictures out of a request: size, time and form are checked here, byte for byte.
 It must not write to disk, must not parse more than a few parts, and must not decode the picture."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from catsdogs.server.admission import Full, Room
 
 RAW_TYPES = ("image/jpeg", "image/jpg", "image/png", "application/octet-stream")
-MAX_PARTS = 32
+MAX_PARTS = 64
 MAX_PART_HEADERS = 8192
 # Room for the multipart envelope around a picture of exactly the greatest size.
 ENVELOPE = 65536
@@ -34,10 +34,11 @@ class Refused(Exception):  # noqa: N818 - the request is refused; nothing went w
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes of a picture, and seconds from the request's headers to its last byte."""
+    """Bytes of all pictures of a request, seconds from its headers to its last byte, pictures in one form."""
 
     max_upload: int
     receive_seconds: float
+    max_pictures: int = 1
 
 
 @contextmanager
@@ -48,25 +49,38 @@ def _released(memory: Room, held: list[int]) -> Iterator[None]:
         memory.give_back(sum(held))
 
 
-async def picture(request: Request, limits: Limits, memory: Room) -> bytes:
-    """The picture's bytes, from a multipart field or a raw body. Raises Refused or ClientDisconnect."""
+async def pictures(request: Request, limits: Limits, memory: Room) -> list[bytes]:
+    """The pictures' bytes, from multipart fields in their order, or one from a raw body.
+
+    At least one and at most limits.max_pictures. Raises Refused or ClientDisconnect.
+    """
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "type", "send the picture without Content-Encoding")
+    _plain(request)
     if kind == "multipart/form-data":
         found = _BOUNDARY.search(content_type)
         if not found:
             raise Refused(400, "form", "the multipart Content-Type has no boundary")
-        body = await _body(request, limits, limits.max_upload + ENVELOPE, memory)
-        data = picture_part(body, (found[1] or found[2]).encode("latin-1"))
+        form = await _body(request, limits, limits.max_upload + ENVELOPE, memory)
+        data = picture_parts(form, (found[1] or found[2]).encode("latin-1"), limits.max_pictures)
     elif kind in RAW_TYPES:
-        data = await _body(request, limits, limits.max_upload, memory)
+        data = [await _body(request, limits, limits.max_upload, memory)]
     else:
         raise Refused(415, "type", "send multipart/form-data with a field 'file', or an image/jpeg or image/png body")
-    if len(data) > limits.max_upload:
+    if sum(map(len, data)) > limits.max_upload:
         raise _too_large(limits)
     return data
+
+
+async def body(request: Request, limits: Limits, memory: Room) -> bytes:
+    """The whole body of a request that carries its pictures in base64. Raises Refused or ClientDisconnect."""
+    _plain(request)
+    return await _body(request, limits, limits.max_upload * 4 // 3 + ENVELOPE, memory)
+
+
+def _plain(request: Request) -> None:
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "type", "send the picture without Content-Encoding")
 
 
 async def _body(request: Request, limits: Limits, most: int, memory: Room) -> bytes:
@@ -101,14 +115,14 @@ def busy(reason: str, message: str) -> Refused:
     return Refused(503, reason, message, {"Retry-After": "1"})
 
 
-def picture_part(body: bytes, boundary: bytes) -> bytes:
-    """The one part that is a picture, whatever its field is called. Raises Refused."""
+def picture_parts(body: bytes, boundary: bytes, most: int) -> list[bytes]:
+    """The parts that are pictures, whatever their fields are called: 1 to `most`. Raises Refused."""
     found = [content for headers, content in _parts(body, boundary) if _is_picture(headers)]
     if not found:
         raise Refused(400, "form", "the form holds no file: send the picture in the field 'file'")
-    if len(found) > 1:
-        raise Refused(400, "form", f"the form holds {len(found)} files: send one picture per request")
-    return found[0]
+    if len(found) > most:
+        raise Refused(413, "form", f"the form holds {len(found)} pictures: send at most {most} in one request")
+    return found
 
 
 def _is_picture(headers: bytes) -> bool:
