@@ -70,23 +70,33 @@ def free_port() -> int:
 @contextlib.contextmanager
 def far_store(work: Path) -> Iterator[Proxy]:
     """The store, empty, with STORAGE_EMULATOR_HOST set to the proxy before it."""
-    program = programs.ensure(["fake-gcs-server"], Reporter())["fake-gcs-server"]
     port, proxy_port = free_port(), free_port()
     address = f"http://127.0.0.1:{proxy_port}"
-    options = f"-scheme http -host 127.0.0.1 -port {port} -public-host 127.0.0.1:{proxy_port} -external-url {address}"
-    with (work / "store.log").open("wb") as log:
-        command = [str(program), *options.split(), "-filesystem-root", str(work / "objects")]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
     proxy = Proxy(proxy_port, f"http://127.0.0.1:{port}")
     proxy.thread.start()
     proxy.started.wait()
     os.environ["STORAGE_EMULATOR_HOST"] = address
     try:
-        _wait_for(port)
-        yield proxy
+        with store(work, port, address):
+            yield proxy
     finally:
         proxy.loop.call_soon_threadsafe(proxy.stopped.set)
         proxy.thread.join()
+
+
+@contextlib.contextmanager
+def store(work: Path, port: int, address: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The store, empty, on `port`; `address` is what its clients call it by."""
+    program = programs.ensure(["fake-gcs-server"], Reporter())["fake-gcs-server"]
+    public = address.removeprefix("http://")
+    options = f"-scheme http -host 127.0.0.1 -port {port} -public-host {public} -external-url {address}"
+    with (work / "store.log").open("wb") as log:
+        command = [str(program), *options.split(), "-filesystem-root", str(work / "objects")]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _wait_for(port)
+        yield process
+    finally:
         process.terminate()
         process.wait()
 

@@ -84,13 +84,16 @@ def nodes(cluster: Cluster) -> str:
 
 
 @contextmanager
-def isolated_control_plane(report: Reporter) -> Iterator[Cluster]:
-    """An API server with its controllers and no node, apart from every other cluster. Needs no root."""
+def isolated_control_plane(report: Reporter, controllers: bool = True) -> Iterator[Cluster]:
+    """An API server with its controllers and no node, apart from every other cluster. Needs no root.
+
+    Without `controllers` nothing but the API server acts: no Job gets a pod, nothing is collected.
+    """
     binaries = programs.ensure(programs.CONTROL_PLANE, report)
     state = State(Path(tempfile.mkdtemp(prefix="devcluster-")))
     layout = control_plane.isolated_layout()
     try:
-        control_plane.up(state, layout, binaries)
+        control_plane.up(state, layout, binaries, controllers)
         running = Cluster(state.kubeconfig, layout.context, binaries["kubectl"])
         addons.apply(running, ("podmonitorings",))
         yield running

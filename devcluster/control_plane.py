@@ -79,8 +79,8 @@ def check_port(name: str, place: tuple[str, int]) -> None:
         ) from None
 
 
-def up(state: State, layout: Layout, programs: Mapping[str, Path]) -> None:
-    """Start the control plane and wait until the API server answers that it is ready."""
+def up(state: State, layout: Layout, programs: Mapping[str, Path], controllers: bool = True) -> None:
+    """Start the control plane and wait until it is ready; without `controllers`, etcd and the API server alone."""
     check_ports(layout, state)
     pki.make(
         state,
@@ -92,6 +92,8 @@ def up(state: State, layout: Layout, programs: Mapping[str, Path]) -> None:
     processes.start(state, "etcd", [programs["etcd"], *_etcd(state, layout)])
     processes.start(state, "kube-apiserver", [programs["kube-apiserver"], *_apiserver(state, layout)])
     processes.wait(state, "kube-apiserver", lambda: _ready(state, layout), READY_SECONDS)
+    if not controllers:
+        return
     # Only now: both exit when the API server has not written its own roles yet.
     clients = {
         "kube-controller-manager": (layout.manager_port, _controller_manager(state, layout)),

@@ -69,7 +69,14 @@ IMAGES = {
         (
             "requirements/torch.lock",
             "requirements/server.lock",
-            *(f"workloads/catsdogs/{part}" for part in ("__init__.py", "key.py", "images.py", "model.py", "server")),
+            *(
+                f"workloads/catsdogs/{part}"
+                for part in ("__init__.py", "errors.py", "key.py", "images.py", "model.py", "server", "gate")
+            ),
+            *(
+                f"workloads/catsdogs/pipeline/{part}.py"
+                for part in ("__init__", "bucket", "duplicates", "metrics", "photos")
+            ),
         ),
     ),
     "trainer": Image(

@@ -5,6 +5,7 @@ Only wires the parts together; when one part ends all end, and the Deployment st
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -17,7 +18,7 @@ from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.settings import Settings, SettingsError, settings_from_env
 from mlops_operator.bucket import Bucket
 from mlops_operator.cluster import connect
-from mlops_operator.handlers import background, health, model_server, training_run, watch
+from mlops_operator.handlers import background, health, model_server, polling, training_run, watch
 from mlops_operator.handlers.context import Context
 from mlops_operator.handlers.queue import Key, WorkQueue
 
@@ -33,16 +34,19 @@ async def operate(settings: Settings, health_port: int, metrics_port: int) -> No
         return await training_run.process(context, key)
 
     context = Context(settings, await connect(), Bucket(), WorkQueue(process))
-    metrics.serve(metrics_port)
+    metrics.serve(metrics_port, context.training_runs)
     probe = await health.serve(context, health_port)
     try:
         await background.first_list(context)
+        # What is there now stays: to look through it for garbage again and again would stop the loop each time.
+        gc.collect()
+        gc.freeze()
         log.info("serving namespaces %s", ", ".join(settings.namespaces))
         await until_first_ends(context)
     finally:
         await probe.cleanup()
         await context.cluster.close()
-        context.bucket.close()
+        await context.bucket.close()
 
 
 async def until_first_ends(context: Context) -> None:
@@ -55,13 +59,14 @@ async def until_first_ends(context: Context) -> None:
         # Kopf would else ask for the user's name, and the image's user has none.
         identity=cast(Any, "mlops-operator"),
     )
-    parts = (watches, context.queue.run(), background.resync(context), background.poll_progress(context))
+    others = (background.resync, background.post_events, polling.poll_progress, polling.watch_servers)
+    parts = (watches, context.queue.run(), *(part(context) for part in others))
     tasks = [asyncio.create_task(part) for part in parts]
-    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in others:
+    done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in running:
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
     for task in done:
         task.result()
 

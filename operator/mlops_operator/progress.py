@@ -16,7 +16,7 @@ from mlops_operator.status.result import ratio, whole
 
 TIMEOUT = 1.0
 LIMIT = 4096
-CONCURRENT = 32
+CONCURRENT = 256
 
 
 def session() -> aiohttp.ClientSession:

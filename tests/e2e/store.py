@@ -55,6 +55,10 @@ class Store:
         """An object's content."""
         return self._client.bucket(self.bucket).blob(name).download_as_bytes()
 
+    def write(self, name: str, content: bytes) -> None:
+        """Make or replace an object."""
+        self._client.bucket(self.bucket).blob(name).upload_from_string(content)
+
     def sha256(self, name: str) -> str:
         """The SHA-256 of an object's content, in hex."""
         return hashlib.sha256(self.read(name)).hexdigest()

@@ -14,8 +14,9 @@ SERVER = "e2e-scaled"
 @pytest.fixture
 def url(kube: Kube, trained: dict) -> str:
     """A served model that may have two pods."""
+    let_in = {"gate": {"policy": "None"}, "smoke": {"policy": "None"}}
     autoscaling = {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilization": 50}
-    kube.apply(model_server(SERVER, RUN, autoscaling=autoscaling, resources={"cpu": "200m", "memory": "1Gi"}))
+    kube.apply(model_server(SERVER, RUN, autoscaling=autoscaling, resources={"cpu": "200m", "memory": "1Gi"}, **let_in))
     kube.wait(f"msrv/{SERVER}", "condition=Ready", 300)
     return kube.get(f"msrv/{SERVER}")["status"]["url"]
 

@@ -19,7 +19,7 @@ SERVER = "e2e-api"
 @pytest.fixture(scope="module")
 def url(kube: Kube, trained: dict) -> str:
     """The address of a ModelServer that serves the trained model."""
-    kube.apply(model_server(SERVER, RUN))
+    kube.apply(model_server(SERVER, RUN, gate={"minimum": "0.55"}))
     kube.wait(f"msrv/{SERVER}", "condition=Ready", 300)
     address = kube.get(f"msrv/{SERVER}")["status"]["url"]
     eventually("the load balancer's address answers", lambda: _reachable(f"{address}health"), 30)
@@ -140,6 +140,8 @@ def test_the_model_server_settles_on_the_run(kube: Kube, url: str, trained: dict
     status = kube.get(f"msrv/{SERVER}")["status"]
     assert status["decidedFor"] == RUN
     assert status["model"]["sha256"] == trained["model"]["sha256"]
+    assert status["gate"]["verdict"] == "Accepted"
+    assert [(entry["outcome"], entry["reason"]) for entry in status["history"]] == [("Served", "Accepted")]
     for kind in ("deployment", "service", "podmonitoring", "pdb"):
         assert kube.get(f"{kind}/{SERVER}")["metadata"]["ownerReferences"][0]["name"] == SERVER
 

@@ -138,8 +138,34 @@ def make_pods_ready(kubectl: Kubectl) -> None:
     """What kubelets would report once the servers answer."""
     for pod in kubectl.items("pods"):
         conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady", "PodScheduled")]
-        change = {"status": {"phase": "Running", "conditions": conditions}}
+        change = {
+            "status": {
+                "phase": "Running",
+                "conditions": conditions,
+                "podIP": "10.0.0.7",
+                "podIPs": [{"ip": "10.0.0.7"}],
+            }
+        }
         kubectl.patch(f"pod {pod['metadata']['name']}", change, "--subresource=status")
+
+
+def answer_for_the_judge(kubectl: Kubectl, verdict: str) -> None:
+    """Play the kubelets of candidate and judge: the one is ready, the other ends with this verdict."""
+    until("a candidate's pod", lambda: of_app(kubectl, "cats-dogs-candidate"))
+    assert not kubectl.get("deployment cats-dogs-api")
+    make_pods_ready(kubectl)
+    [pod] = until("a judge's pod", lambda: of_app(kubectl, "cats-dogs-judge"))
+    told = {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0]["env"]}
+    assert (told["GATE_CANDIDATE_URL"], told["GATE_SERVING_SHA256"]) == ("http://10.0.0.7:8080", "")
+    said = {"ok": True, "verdict": verdict, "message": "as good as told", "candidate": told["GATE_CANDIDATE_SHA256"]}
+    ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(said), "finishedAt": "2026-01-01T00:00:00Z"}
+    container = {"name": "judge", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 0}
+    status = {"phase": "Succeeded", "containerStatuses": [{**container, "state": {"terminated": ended}}]}
+    kubectl.patch(f"pod {pod['metadata']['name']}", {"status": status}, "--subresource=status")
+
+
+def of_app(kubectl: Kubectl, app: str) -> list[dict[str, Any]]:
+    return [pod for pod in kubectl.items("pods") if pod["metadata"]["labels"]["app.kubernetes.io/name"] == app]
 
 
 def replicas(kubectl: Kubectl) -> int | None:
@@ -161,17 +187,27 @@ def condition(kubectl: Kubectl, kind: str) -> tuple[str, str]:
 @pytest.mark.usefixtures("operator")
 def test_life_of_a_model_server(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", str(ROOT / "examples/02-modelserver.yaml"))
-    until("children exist", lambda: len(kubectl.items(CHILDREN)) == 4)
     # There is no node.
+    until(
+        "the candidate's trouble is told",
+        lambda: condition(kubectl, "CandidateAccepted") == ("Unknown", "Unschedulable"),
+    )
+    answer_for_the_judge(kubectl, "Accepted")
+    until("the word is told", lambda: condition(kubectl, "CandidateAccepted") == ("True", "Accepted"))
+    until("children exist", lambda: len(kubectl.items(CHILDREN)) == 4)
     until("the pod's trouble is told", lambda: condition(kubectl, "Ready") == ("False", "Unschedulable"))
+    assert not kubectl.items("jobs")
 
-    until("a pod exists", lambda: kubectl.items("pods"))
+    until("a pod exists", lambda: of_app(kubectl, "cats-dogs-api"))
     make_pods_ready(kubectl)
     kubectl("wait", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s", "msrv/cats-dogs-api")
     kubectl("wait", "-n", NAMESPACE, "--for=condition=Settled", "--timeout=60s", "msrv/cats-dogs-api")
     status = kubectl.get("modelserver cats-dogs-api")["status"]
     assert status["model"] == {**MODEL, "trainingRun": "cats-dogs-demo"}
     assert status["decidedFor"] == "cats-dogs-demo"
+    assert [(entry["number"], entry["outcome"], entry["reason"]) for entry in status["history"]] == [
+        (1, "Served", "Accepted")
+    ]
 
     scaled_by_hand(kubectl)
     autoscaler_takes_over_and_gives_back(kubectl)
@@ -248,7 +284,20 @@ GOOD = {"modelFrom": {"trainingRun": "demo"}}
         ),
         ({**GOOD, "resources": {"cpu": "0.0"}}, "spec.resources.cpu", "positive number of cores"),
         ({**GOOD, "resources": {"memory": "3G"}}, "spec.resources.memory", "whole number of Mi or Gi"),
-        ({**GOOD, "expose": {"type": "NodePort"}}, "spec.expose.type", '"LoadBalancer", "ClusterIP"'),
+        ({**GOOD, "expose": {"type": "NodePort"}}, "spec.expose.type", '"InternalLoadBalancer", "ClusterIP"'),
+        ({**GOOD, "expose": {"address": "my-address"}}, "spec.expose.address", "must be an IP address"),
+        (
+            {**GOOD, "expose": {"type": "ClusterIP", "address": "10.0.0.1"}},
+            "spec.expose.address",
+            "for a load balancer",
+        ),
+        ({**GOOD, "expose": {"route": {"gateway": "x"}}}, "spec.expose.route.hostname", "Required value"),
+        ({**GOOD, "gate": {"minimum": "1.5"}}, "spec.gate.minimum", "decimal from 0 to 1 in quotes"),
+        ({**GOOD, "gate": {"policy": "Off"}}, "spec.gate.policy", '"Compare", "Minimum", "None"'),
+        ({**GOOD, "gate": {"evalSet": "newest"}}, "spec.gate.evalSet", "64 lower-case hex digits"),
+        ({**GOOD, "watch": {"maxErrorRate": "2%"}}, "spec.watch.maxErrorRate", "decimal from 0 to 1 in quotes"),
+        ({**GOOD, "rollbackTo": "0"}, "spec.rollbackTo", "a number of status.history, or 6 or more digits"),
+        ({**GOOD, "historyLimit": 1}, "spec.historyLimit", "greater than or equal to 2"),
         ({**GOOD, "serviceAccountName": "root"}, "spec.serviceAccountName", "unknown field"),
     ],
 )
@@ -262,3 +311,21 @@ def test_a_wrong_spec_is_refused_and_the_field_named(
     assert words in answer
     right = kubectl("create", "--dry-run=server", "-f", "-", given={**body, "spec": GOOD})
     assert right.startswith("modelserver.mlops.cats-dogs.io/wrong created")
+
+
+def test_who_lets_a_model_in_past_the_gate_signs_with_the_own_name(kubectl: Kubectl) -> None:
+    metadata = {"name": "signed", "namespace": NAMESPACE}
+    body = {"apiVersion": "mlops.cats-dogs.io/v1alpha1", "kind": "ModelServer", "metadata": metadata, "spec": GOOD}
+    kubectl("apply", "--server-side", "-f", str(ROOT / "deploy/base/promotion-policy.yaml"))
+
+    def create(**annotations: str) -> str:
+        marked = {f"mlops.cats-dogs.io/{name.replace('_', '-')}": value for name, value in annotations.items()}
+        asked = {**body, "metadata": {**metadata, "annotations": marked}}
+        return kubectl("create", "--dry-run=server", "-f", "-", given=asked, check=False)
+
+    me = kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+    until("the policy holds", lambda: "must be your own name" in create(promote="demo", promoted_by="root"))
+    assert f"your own name, {me}," in create(promote="demo", promoted_by="ann", promote_reason="x")
+    assert "must say why" in create(promote="demo", promoted_by=me)
+    assert "created" in create(promote="demo", promoted_by=me, promote_reason="the set is stale")
+    assert "created" in create(retry="aaaaaa")

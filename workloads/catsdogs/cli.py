@@ -37,6 +37,7 @@ COMMANDS = {
     "predict": ("predict", "predict"),
     "compare": ("compare", "compare"),
     "restore": ("restore", "restore"),
+    "evalset": ("evalset", "evalset"),
     "versions": ("gc", "versions"),
     "pin": ("gc", "pin"),
     "unpin": ("gc", "pin"),
@@ -132,6 +133,9 @@ def _add_bucket_commands(commands: Commands) -> None:
     restore = add("restore", "fetch a version's data and model, byte for byte")
     restore.add_argument("version", metavar="VERSION")
     restore.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    evalset = add("evalset", "freeze the test split of a version's data for the gate, and print its digest")
+    evalset.add_argument("version", metavar="VERSION", nargs="?")
+    evalset.add_argument("--list", action="store_true", help="list the frozen sets")
     pin = add("pin", "keep a version, whatever gc is told")
     pin.add_argument("version", metavar="VERSION")
     pin.add_argument("--reason", default="by hand", help="shown by versions and gc")

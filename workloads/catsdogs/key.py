@@ -16,6 +16,8 @@ RAW_PREFIX = "datasets/cats-dogs/raw/"
 DATASETS_PREFIX = "datasets/cats-dogs/"
 MODELS_PREFIX = "models/cats-dogs/"
 CHECKPOINTS_PREFIX = "checkpoints/cats-dogs/"
+EVALSETS_PREFIX = "evalsets/"
+GOLDEN_PREFIX = "golden/"
 DVC_PREFIX = "dvc"
 CLASSES = ("cat", "dog")
 CLASS_FOLDERS = ("Cat", "Dog")
@@ -99,13 +101,16 @@ def raw_hash(entries: Iterable[RawPhoto]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def version(raw: str, parameters: Mapping[str, Any], image: str) -> str:
+def version(raw: str, parameters: Mapping[str, Any], image: str, rerun: str = "") -> str:
     """The run's key, 12 hex digits: raw photographs, checked parameters and the image's digest.
 
-    `image` may be a full reference; only what follows "@" counts, so that moving an image keeps the key.
+    `image` may be a full reference; only what follows "@" counts, so that moving an image keeps the key. `rerun`
+    names a run that trains anew whatever was trained before: it makes the key that run's own.
     """
     digest = image.rpartition("@")[2]
     content = {"image": digest, "parameters": checked_parameters(parameters), "raw": raw}
+    if rerun:
+        content["rerun"] = rerun
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 

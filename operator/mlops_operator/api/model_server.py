@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_operator.api.gate import PROMOTE, PROMOTE_BY, PROMOTE_REASON, RETRY, Admission, Traffic, parse_admission
+
 API_VERSION = "mlops.cats-dogs.io/v1alpha1"
 KIND = "ModelServer"
 
@@ -31,8 +33,32 @@ class Autoscaling:
 
 
 @dataclass(frozen=True)
+class Expose:
+    """How clients reach the server: `type` LoadBalancer, InternalLoadBalancer or ClusterIP; a reserved `address`;
+    a `gateway` (NAME or NAMESPACE/NAME) with the `hostname` that it routes. "" where not given."""
+
+    type: str = "LoadBalancer"
+    address: str = ""
+    gateway: str = ""
+    hostname: str = ""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """An override of the gate: the run or digest that shall get in, by whom and why."""
+
+    what: str = ""
+    who: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class ModelServer:
-    """One ModelServer. `replicas` counts only without `autoscaling`; `image` "" means the operator's own."""
+    """One ModelServer. `replicas` counts only without `autoscaling`; `image` "" means the operator's own.
+
+    `rollback_to` is the beginning of a digest or a number of `status.history`; `retry`, `promote` (what, by
+    whom, why) are annotations.
+    """
 
     name: str
     namespace: str
@@ -44,8 +70,13 @@ class ModelServer:
     autoscaling: Autoscaling | None = None
     cpu: str = "500m"
     memory: str = "1Gi"
-    expose: str = "LoadBalancer"
+    expose: Expose = field(default_factory=Expose)
     stop: bool = False
+    admission: Admission = field(default_factory=Admission)
+    rollback_to: str = ""
+    history_limit: int = 10
+    retry: str = ""
+    promote: Promotion = field(default_factory=Promotion)
     status: Mapping[str, Any] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
@@ -66,6 +97,17 @@ class Model:
     version: str = ""
     training_run: str = ""
     test_accuracy: str = ""
+    git_commit: str = ""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """How far the history is written down outside: the number of the last entry, why no further, and a word on
+    MLflow's alias ("" for nothing to say)."""
+
+    through: int = 0
+    problem: str = ""
+    alias: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +116,10 @@ class Observed:
 
     `pods` are those that carry the Deployment's selector labels, `training_runs` all of the namespace. The
     Deployment comes with its `managedFields`. `model` is what `model.json` beside `modelFrom.uri` holds.
+    `candidate` and `judge` are the candidate's Deployment and the gate's Job, with their pods; `verdict` is
+    the judge's report in the bucket, asked for when its pod is gone; `taken` names an object of somebody else
+    that stands where one of these two would. `traffic` is what the pods have answered,
+    by UID, `complaints` why pods are not ready in their own words.
     """
 
     deployment: Mapping[str, Any] | None = None
@@ -83,12 +129,22 @@ class Observed:
     hpa: Mapping[str, Any] | None = None
     model: Mapping[str, Any] | None = None
     podmonitoring_available: bool = True
+    httproute_available: bool = False
+    candidate: Mapping[str, Any] | None = None
+    candidate_pods: tuple[Mapping[str, Any], ...] = ()
+    judge: Mapping[str, Any] | None = None
+    judge_pods: tuple[Mapping[str, Any], ...] = ()
+    verdict: Mapping[str, Any] | None = None
+    taken: str = ""
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
+    complaints: Mapping[str, str] = field(default_factory=dict)
+    recorded: Recorded = field(default_factory=Recorded)
 
 
 def parse(body: Mapping[str, Any]) -> ModelServer:
     """A ModelServer from its API object. Raises KeyError or TypeError on what the CRD would have refused."""
     metadata, spec = body["metadata"], body["spec"]
-    resources = spec.get("resources") or {}
+    resources, annotations = spec.get("resources") or {}, metadata.get("annotations") or {}
     return ModelServer(
         name=metadata["name"],
         namespace=metadata["namespace"],
@@ -100,8 +156,13 @@ def parse(body: Mapping[str, Any]) -> ModelServer:
         autoscaling=_autoscaling(spec.get("autoscaling")),
         cpu=resources.get("cpu", "500m"),
         memory=resources.get("memory", "1Gi"),
-        expose=(spec.get("expose") or {}).get("type", "LoadBalancer"),
+        expose=_expose(spec.get("expose") or {}),
         stop=spec.get("stop", False),
+        admission=parse_admission(spec),
+        rollback_to=spec.get("rollbackTo", ""),
+        history_limit=spec.get("historyLimit", 10),
+        retry=annotations.get(RETRY, ""),
+        promote=Promotion(*(annotations.get(name, "") for name in (PROMOTE, PROMOTE_BY, PROMOTE_REASON))),
         status=body.get("status") or {},
     )
 
@@ -118,6 +179,16 @@ def _model_from(given: Mapping[str, Any]) -> ModelFrom:
         match_labels=dict((given.get("selector") or {}).get("matchLabels") or {}),
         uri=given.get("uri", ""),
         sha256=given.get("sha256", ""),
+    )
+
+
+def _expose(given: Mapping[str, Any]) -> Expose:
+    route = given.get("route") or {}
+    return Expose(
+        type=given.get("type", "LoadBalancer"),
+        address=given.get("address", ""),
+        gateway=route.get("gateway", ""),
+        hostname=route.get("hostname", ""),
     )
 
 

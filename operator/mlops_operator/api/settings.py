@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 DIGEST_REFERENCE = re.compile(r"[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}")
+TAG_REFERENCE = re.compile(r"[a-z0-9][A-Za-z0-9._:/-]*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 class SettingsError(ValueError):
@@ -25,21 +26,28 @@ class Settings:
     server_image: str = ""
     bucket: str = ""
     allowed_registries: tuple[str, ...] = ()
+    allow_tags: bool = False
     mlflow_tracking_uri: str = ""
     mlflow_public_url: str = ""
     pod_env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     trainer_service_account: str = "trainer"
     server_service_account: str = "model-server"
+    judge_service_account: str = "model-judge"
     api_keys_secret: str = ""
 
     def allows_image(self, image: str) -> bool:
         """Whether `image` lies under one of the allowed registry prefixes (each ends with "/")."""
         return any(image.startswith(prefix) for prefix in self.allowed_registries)
 
+    def is_pinned(self, image: str) -> bool:
+        """Whether `image` is named as exactly as this operator asks for: by digest, or by tag where that is allowed."""
+        tagged = self.allow_tags and TAG_REFERENCE.fullmatch(image) is not None
+        return tagged or DIGEST_REFERENCE.fullmatch(image) is not None
+
 
 def settings_from_env(env: Mapping[str, str]) -> Settings:
-    """Parse NAMESPACES, TRAINER_IMAGE, SERVER_IMAGE, BUCKET, ALLOWED_REGISTRIES, MLFLOW_TRACKING_URI,
-    MLFLOW_PUBLIC_URL and POD_ENV (a JSON object of strings).
+    """Parse NAMESPACES, TRAINER_IMAGE, SERVER_IMAGE, BUCKET, ALLOWED_REGISTRIES, ALLOW_TAGS ("true" or "false"),
+    MLFLOW_TRACKING_URI, MLFLOW_PUBLIC_URL and POD_ENV (a JSON object of strings).
 
     API_KEYS_SECRET names a Secret in the servers' namespaces, whose entry "keys" has one API key a line.
     Raises SettingsError for a value that could only fail later.
@@ -47,14 +55,16 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
     namespaces = _words(env.get("NAMESPACES", "cats-dogs"))
     if not namespaces:
         raise SettingsError('NAMESPACES is empty: give the namespaces to serve, such as "cats-dogs"')
+    allow_tags = _flag(env, "ALLOW_TAGS")
     return Settings(
         namespaces=namespaces,
-        trainer_image=_image(env, "TRAINER_IMAGE"),
+        trainer_image=_image(env, "TRAINER_IMAGE", allow_tags),
         server_image=_image(env, "SERVER_IMAGE"),
         bucket=env.get("BUCKET", "").strip(),
         allowed_registries=tuple(
             word if word.endswith("/") else f"{word}/" for word in _words(env.get("ALLOWED_REGISTRIES", ""))
         ),
+        allow_tags=allow_tags,
         mlflow_tracking_uri=env.get("MLFLOW_TRACKING_URI", "").strip(),
         mlflow_public_url=env.get("MLFLOW_PUBLIC_URL", "").strip().rstrip("/"),
         pod_env=_pod_env(env.get("POD_ENV", "")),
@@ -66,9 +76,17 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _image(env: Mapping[str, str], name: str) -> str:
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name, "").strip() or "false"
+    if text not in ("true", "false"):
+        raise SettingsError(f"{name}={text!r} is neither true nor false")
+    return text == "true"
+
+
+def _image(env: Mapping[str, str], name: str, allow_tags: bool = False) -> str:
     image = env.get(name, "").strip()
-    if image and not DIGEST_REFERENCE.fullmatch(image):
+    by_tag = allow_tags and TAG_REFERENCE.fullmatch(image)
+    if image and not by_tag and not DIGEST_REFERENCE.fullmatch(image):
         raise SettingsError(f"{name}={image!r} is not a digest reference: give REGISTRY/PATH@sha256:HEX")
     return image
 

@@ -15,27 +15,43 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "TrainingRun"
 GIT_COMMIT = f"{GROUP}/git-commit"
+QUEUE = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """GPUs of the stage Train; empty `type`: any."""
+
+    type: str
+    count: int
 
 
 @dataclass(frozen=True)
 class Spec:
-    """spec with the CRD's defaults filled in by the API server; empty image or bucket: not given."""
+    """spec with the CRD's defaults filled in by the API server; empty texts: not given."""
 
     image: str
     bucket: str
     parameters: Mapping[str, Any]
     cpu: str
     memory: str
+    gpu: Gpu | None
+    spot: bool
+    node_pool: str
+    priority_class_name: str
     suspend: bool
+    force_rerun: bool
     active_deadline_seconds: int
     pending_deadline_seconds: int
     retries: int
+    max_preemptions: int
     ttl_seconds_after_finished: int
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One TrainingRun; `resource` is the whole object as the API server gave it."""
+    """One TrainingRun; `queue` is the label's Kueue queue, `resource` the whole object as the API server gave it."""
 
     name: str
     namespace: str
@@ -44,9 +60,15 @@ class TrainingRun:
     created: datetime
     deleting: bool
     git_commit: str
+    queue: str
     spec: Spec
     status: Mapping[str, Any]
     resource: Mapping[str, Any]
+
+    @property
+    def rerun(self) -> str:
+        """What makes the run's key its own, where the same photographs, parameters and image are to be trained anew."""
+        return self.uid if self.spec.force_rerun else ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +115,8 @@ class Progress:
 class Observed:
     """The world around one run: the Job of its name, that Job's pods, the bucket, the trainer's word.
 
-    `refused`: why the API server did not let its Job be made, if this was just tried.
+    `refused`: why the API server did not let its Job be made, if this was just tried. `no_pod`: why the Job
+    controller could make no pod, in its own words.
     """
 
     job: Mapping[str, Any] | None = None
@@ -101,11 +124,13 @@ class Observed:
     lookup: Lookup | None = None
     progress: Progress | None = None
     refused: str = ""
+    no_pod: str = ""
 
 
 def parse(resource: Mapping[str, Any]) -> TrainingRun:
     """The run that `resource` describes; raises KeyError for an object the CRD would not admit."""
     metadata, spec = resource["metadata"], resource["spec"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     return TrainingRun(
         name=metadata["name"],
         namespace=metadata["namespace"],
@@ -113,17 +138,24 @@ def parse(resource: Mapping[str, Any]) -> TrainingRun:
         generation=metadata.get("generation", 1),
         created=parse_time(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
-        git_commit=metadata.get("annotations", {}).get(GIT_COMMIT, "")[:64],
+        git_commit=(annotations.get(GIT_COMMIT) or labels.get(GIT_COMMIT) or "")[:64],
+        queue=labels.get(QUEUE, ""),
         spec=Spec(
             image=spec.get("image", ""),
             bucket=spec.get("bucket", ""),
             parameters=spec["parameters"],
             cpu=spec["resources"]["cpu"],
             memory=spec["resources"]["memory"],
+            gpu=Gpu(spec["gpu"].get("type", ""), spec["gpu"]["count"]) if "gpu" in spec else None,
+            spot=spec["spot"],
+            node_pool=spec.get("nodePool", ""),
+            priority_class_name=spec.get("priorityClassName", ""),
             suspend=spec["suspend"],
+            force_rerun=spec["forceRerun"],
             active_deadline_seconds=spec["activeDeadlineSeconds"],
             pending_deadline_seconds=spec["pendingDeadlineSeconds"],
             retries=spec["retries"],
+            max_preemptions=spec["maxPreemptions"],
             ttl_seconds_after_finished=spec["ttlSecondsAfterFinished"],
         ),
         status=resource.get("status", {}),

@@ -4,12 +4,13 @@ Builds the object; whether to make it is not decided here.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from catsdogs.key import STAGES, checked_parameters
 from mlops_operator.api.settings import Settings
-from mlops_operator.api.training_run import GIT_COMMIT, GROUP, TrainingRun
+from mlops_operator.api.training_run import GIT_COMMIT, GROUP, QUEUE, QUEUE_PRIORITY, TrainingRun
 from mlops_operator.builders.common import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -25,13 +26,24 @@ BUCKET = f"{GROUP}/bucket"
 RAW_HASH = f"{GROUP}/raw-hash"
 RUN_VERSION = f"{GROUP}/version"
 
+GRACE_SECONDS = 30
+SPOT_GRACE_SECONDS = 15  # what a Spot VM gives its pods before it is gone
+SPOT = "cloud.google.com/gke-spot"
+NODE_POOL = "cloud.google.com/gke-nodepool"
+ACCELERATOR = "cloud.google.com/gke-accelerator"
+GPU_RESOURCE = "nvidia.com/gpu"
+
 # Exit codes with which a stage says that trying again can't help: see workloads, catsdogs.pipeline.
 USER_MISTAKES = (65, 66, 67, 77, 78)
+
+# What a stage ends with that was told to stop from outside: else the Job would count each suspension as a failure.
+TERMINATED = 143
 
 POD_FAILURE_POLICY: dict[str, Any] = {
     "rules": [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
         {"action": "FailJob", "onExitCodes": {"operator": "In", "values": list(USER_MISTAKES)}},
+        {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [TERMINATED]}},
     ]
 }
 
@@ -55,7 +67,7 @@ def training_job(run: TrainingRun, key: Key, settings: Settings) -> dict[str, An
         "metadata": {
             "name": run.name,
             "namespace": run.namespace,
-            "labels": labels(NAME, run.name),
+            "labels": {**labels(NAME, run.name), **_queue_labels(run)},
             "annotations": {
                 IMAGE: key.image,
                 BUCKET: key.bucket,
@@ -71,7 +83,8 @@ def training_job(run: TrainingRun, key: Key, settings: Settings) -> dict[str, An
             "parallelism": 1,
             "podFailurePolicy": POD_FAILURE_POLICY,
             "podReplacementPolicy": "Failed",
-            "suspend": run.spec.suspend,
+            # Kueue's webhook owns the field of a Job in a queue.
+            **({} if run.queue else {"suspend": run.spec.suspend}),
             "template": _pod_template(run, key, settings),
         },
     }
@@ -92,6 +105,16 @@ def job_controls(job: dict[str, Any] | Any, **fields: Any) -> dict[str, Any]:
     }
 
 
+def queue_of(job: Mapping[str, Any]) -> str:
+    """The Kueue queue that the Job was made for, or an empty string."""
+    return str((job["metadata"].get("labels") or {}).get(QUEUE, ""))
+
+
+def _queue_labels(run: TrainingRun) -> dict[str, str]:
+    given = run.resource["metadata"].get("labels") or {}
+    return {name: given[name] for name in (QUEUE, QUEUE_PRIORITY) if run.queue and name in given}
+
+
 def _pod_template(run: TrainingRun, key: Key, settings: Settings) -> dict[str, Any]:
     stages = [_container(stage, run, key, settings) for stage in STAGES]
     return {
@@ -101,12 +124,32 @@ def _pod_template(run: TrainingRun, key: Key, settings: Settings) -> dict[str, A
             "serviceAccountName": settings.trainer_service_account,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 30,
+            "terminationGracePeriodSeconds": SPOT_GRACE_SECONDS if run.spec.spot else GRACE_SECONDS,
             "securityContext": dict(POD_SECURITY),
+            **_placement(run),
             "initContainers": stages[:-1],
             "containers": stages[-1:],
             "volumes": [{"name": "work", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
         },
+    }
+
+
+def _placement(run: TrainingRun) -> dict[str, Any]:
+    """Which nodes may take the pod, in GKE's labels and taints; on Autopilot they are requests for such nodes."""
+    spec = run.spec
+    wanted = {
+        **({SPOT: "true"} if spec.spot else {}),
+        **({NODE_POOL: spec.node_pool} if spec.node_pool else {}),
+        **({ACCELERATOR: spec.gpu.type} if spec.gpu and spec.gpu.type else {}),
+    }
+    tolerated = [
+        *([{"key": SPOT, "operator": "Equal", "value": "true", "effect": "NoSchedule"}] if spec.spot else []),
+        *([{"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}] if spec.gpu else []),
+    ]
+    return {
+        **({"nodeSelector": wanted} if wanted else {}),
+        **({"tolerations": tolerated} if tolerated else {}),
+        **({"priorityClassName": spec.priority_class_name} if spec.priority_class_name else {}),
     }
 
 
@@ -115,18 +158,22 @@ def _container(stage: str, run: TrainingRun, key: Key, settings: Settings) -> di
     return {
         "name": stage,
         "image": key.image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": "IfNotPresent" if "@" in key.image else "Always",
         "command": ["catsdogs", "stage", stage],
         "env": env_list(_environment(run, key, settings)),
         **({"ports": ports} if ports else {}),
         "resources": {
             "requests": {"cpu": run.spec.cpu, "memory": run.spec.memory},
-            "limits": {"memory": run.spec.memory},
+            "limits": {"memory": run.spec.memory, **_gpu_limit(stage, run)},
         },
         "securityContext": dict(CONTAINER_SECURITY),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "work", "mountPath": "/work"}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
+
+
+def _gpu_limit(stage: str, run: TrainingRun) -> dict[str, str]:
+    return {GPU_RESOURCE: str(run.spec.gpu.count)} if run.spec.gpu and stage == "train" else {}
 
 
 def _environment(run: TrainingRun, key: Key, settings: Settings) -> dict[str, str]:
@@ -139,6 +186,7 @@ def _environment(run: TrainingRun, key: Key, settings: Settings) -> dict[str, st
         "CATSDOGS_IMAGE": key.image,
         "CATSDOGS_RUN": f"{run.namespace}/{run.name}",
         "CATSDOGS_RUN_UID": run.uid,
+        **({"CATSDOGS_RERUN": run.rerun} if run.rerun else {}),
         "CATSDOGS_GIT_COMMIT": run.git_commit,
         "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
         "HOME": "/tmp",  # noqa: S108

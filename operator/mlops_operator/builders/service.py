@@ -13,16 +13,26 @@ from mlops_operator.builders.deployment import APP
 
 @dataclass(frozen=True)
 class ServiceInputs:
-    """`type` is LoadBalancer or ClusterIP."""
+    """`type` is LoadBalancer, InternalLoadBalancer or ClusterIP; `address` a reserved one for the first two, or ""."""
 
     name: str
     namespace: str
     owner: Mapping[str, Any]
     type: str
+    address: str = ""
+
+
+INTERNAL: Mapping[str, str] = {
+    "networking.gke.io/load-balancer-type": "Internal",
+    "networking.gke.io/internal-load-balancer-allow-global-access": "false",
+}
+"""What makes GKE's load balancer one of the VPC alone."""
 
 
 def build_service(inputs: ServiceInputs) -> dict[str, Any]:
     """The Service to apply."""
+    internal = inputs.type == "InternalLoadBalancer"
+    address = {"loadBalancerIP": inputs.address} if inputs.address else {}
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -30,10 +40,12 @@ def build_service(inputs: ServiceInputs) -> dict[str, Any]:
             "name": inputs.name,
             "namespace": inputs.namespace,
             "labels": labels(APP, inputs.name),
+            **({"annotations": dict(INTERNAL)} if internal else {}),
             "ownerReferences": [dict(inputs.owner)],
         },
         "spec": {
-            "type": inputs.type,
+            "type": "LoadBalancer" if internal else inputs.type,
+            **address,
             "selector": selector(APP, inputs.name),
             "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
         },

@@ -1,4 +1,4 @@
-"""The background work: complete lists at start and every minute, and the trainers' progress every 3 s.
+"""The background work: complete lists at start and again every minute, and the events that passes leave.
 
 It only feeds the store and the queue; watches may fail or lie, the lists put things right.
 """
@@ -9,43 +9,50 @@ import time
 
 import aiohttp
 
-from mlops_operator import metrics, progress
+from mlops_operator import metrics
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
-from mlops_operator.builders.common import label_value
-from mlops_operator.cluster import ApiException
-from mlops_operator.handlers.context import KINDS, POD_MONITORING, Context, Watched
+from mlops_operator.cluster import ApiException, ConflictError
+from mlops_operator.handlers.context import HTTP_ROUTE, KINDS, POD_MONITORING, Context, Watched
 from mlops_operator.handlers.queue import Key
-from mlops_operator.status.pod import current_stage, newest, phase
 from mlops_operator.status.run import finished
 
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
+RESYNC_LAST = 120.0
 RETRY_SECONDS = 5.0
-PROGRESS_SECONDS = 3.0
 LIST_MAX_AGE = 180.0
 UNREACHABLE = (ApiException, aiohttp.ClientError, OSError, TimeoutError)
 
 
 async def relist(context: Context) -> None:
-    """List every kind in every namespace into the store, then ask for a pass over each resource."""
+    """List every kind in every namespace; ask for a pass over each resource that has not ended, and over those
+    of which the list tells something new."""
     context.pod_monitoring = await context.cluster.serves(POD_MONITORING.api_version, POD_MONITORING.kind)
-    kinds = [*KINDS, *([POD_MONITORING] if context.pod_monitoring else [])]
+    context.http_route = await context.cluster.serves(HTTP_ROUTE.api_version, HTTP_ROUTE.kind)
+    there = ((POD_MONITORING, context.pod_monitoring), (HTTP_ROUTE, context.http_route))
+    kinds = [*KINDS, *(kind for kind, served in there if served)]
     for namespace in context.settings.namespaces:
         for kind in kinds:
             await _list(context, kind, namespace)
         for name in (TRAINING_RUN, MODEL_SERVER):
             for resource in context.store.all(name, namespace):
-                context.queue.add(Key(name, namespace, resource["metadata"]["name"]))
+                if not finished(resource.get("status", {})):
+                    context.queue.add(Key(name, namespace, resource["metadata"]["name"]))
     context.forget_absent()
     context.listed_at = time.monotonic()
 
 
 async def _list(context: Context, kind: Watched, namespace: str) -> None:
-    before = [item["metadata"]["name"] for item in context.store.all(kind.kind, namespace)]
-    items = await context.cluster.list(kind.api_version, kind.kind, namespace, kind.selector)
-    context.store.replace(kind.kind, namespace, items, before)
+    """Take over a complete list: forget what was known before it was asked for and it does not hold."""
+    before = {item["metadata"]["name"]: item for item in context.store.all(kind.kind, namespace)}
+    async for page in context.cluster.pages(kind.api_version, kind.kind, namespace, kind.selector):
+        for item in page:
+            before.pop(item["metadata"]["name"], None)
+            context.seen(None, item)
+    for gone in before.values():
+        context.seen("DELETED", gone)
 
 
 async def first_list(context: Context) -> None:
@@ -61,13 +68,14 @@ async def first_list(context: Context) -> None:
 
 
 async def resync(context: Context) -> None:
-    """List everything again every RESYNC_SECONDS, until cancelled."""
+    """List everything again and again, until cancelled: every RESYNC_SECONDS, but at most a twentieth of the time."""
     pause = RESYNC_SECONDS
     while True:
         await asyncio.sleep(pause)
+        began = time.monotonic()
         try:
             await relist(context)
-            pause = RESYNC_SECONDS
+            pause = min(max(RESYNC_SECONDS, 20 * (time.monotonic() - began)), RESYNC_LAST)
         except UNREACHABLE as error:
             pause = RETRY_SECONDS
             log.warning("resync failed, again in %.0f s: %s", pause, _line(error))
@@ -84,37 +92,17 @@ def healthy(context: Context) -> bool:
     return list_age(context) < LIST_MAX_AGE
 
 
-async def poll_progress(context: Context) -> None:
-    """Ask each running trainer how far it is, until cancelled."""
-    async with progress.session() as session:
-        while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            await asyncio.gather(*(_poll(context, session, *run) for run in running(context)))
-
-
-def running(context: Context) -> list[tuple[Key, str, str, str]]:
-    """Key, UID, stage and pod address of each run whose pod is running a stage."""
-    found = []
-    for namespace in context.settings.namespaces:
-        for run in context.store.all(TRAINING_RUN, namespace):
-            if finished(run.get("status", {})):
-                context.progress.pop(run["metadata"]["uid"], None)
-                continue
-            pod = newest(context.store.pods(namespace, label_value(run["metadata"]["name"])))
-            if pod is None or phase(pod) not in ("Pending", "Running"):
-                continue
-            stage, address = current_stage(pod), pod.get("status", {}).get("podIP")
-            if stage and address:
-                key = Key(TRAINING_RUN, namespace, run["metadata"]["name"])
-                found.append((key, run["metadata"]["uid"], stage, address))
-    return found
-
-
-async def _poll(context: Context, session: aiohttp.ClientSession, key: Key, uid: str, stage: str, ip: str) -> None:
-    said = await progress.ask(session, ip, stage)
-    if said is not None:
-        context.progress[uid] = said
-        context.queue.add(key)
+async def post_events(context: Context) -> None:
+    """Post the events that passes left, until cancelled; one at a time, so that passes are not held up by them."""
+    while True:
+        event = await context.events.get()
+        try:
+            await context.cluster.create(event)
+            metrics.WRITES.labels("create", "Event").inc()
+        except ConflictError:
+            continue
+        except UNREACHABLE as error:
+            log.warning("event %s is not posted: %s", event["reason"], _line(error))
 
 
 def _line(error: Exception) -> str:

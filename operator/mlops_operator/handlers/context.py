@@ -3,12 +3,15 @@
 Holds them together and translates a change of an object into the keys it concerns; does no I/O.
 """
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
+from mlops_operator.api.model_server import Recorded
 from mlops_operator.api.settings import Settings
 from mlops_operator.api.training_run import API_VERSION, Progress
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
@@ -20,7 +23,10 @@ from mlops_operator.handlers.queue import Key, WorkQueue
 from mlops_operator.handlers.store import INSTANCE, Store
 from mlops_operator.status.conditions import get_condition
 
+NAME = "app.kubernetes.io/name"
 MANAGED = f"app.kubernetes.io/managed-by={MANAGER}"
+
+EVENTS_WAITING = 10_000
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,10 @@ KINDS: tuple[Watched, ...] = (
     Watched("apps/v1", "Deployment", "deployments"),
     Watched("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     Watched("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", watched=False),
+    Watched("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", watched=False),
 )
 POD_MONITORING = Watched("monitoring.googleapis.com/v1", "PodMonitoring", "podmonitorings", watched=False)
+HTTP_ROUTE = Watched("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", watched=False)
 
 
 @dataclass
@@ -57,21 +65,46 @@ class Context:
     queue: WorkQueue
     store: Store = field(default_factory=Store)
     progress: dict[str, Progress] = field(default_factory=dict)
+    departed: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    complaints: dict[str, str] = field(default_factory=dict)
+    recorded: dict[str, Recorded] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    events: asyncio.Queue[Mapping[str, Any]] = field(default_factory=lambda: asyncio.Queue(EVENTS_WAITING))
     pod_monitoring: bool = False
+    http_route: bool = False
     listed_at: float = field(default_factory=time.monotonic)
 
     def seen(self, type_: str | None, item: Mapping[str, Any]) -> None:
-        """An object was reported by a watch: remember it and ask for the passes it gives cause to."""
+        """An object was reported by a watch or list: if that is news, ask for the passes it gives cause to."""
         metadata = item["metadata"]
+        old = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
         if type_ == "DELETED":
-            old = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
             self.store.remove(item["kind"], metadata["namespace"], metadata["name"], metadata["uid"])
-        else:
-            old = self.store.put(item)
+            self._keep_last_words(item)
+        elif not self.store.put(item):
+            return
         for key in self.concerned(type_, old, item):
             self.queue.add(key)
+
+    def wrote(self, item: Mapping[str, Any]) -> None:
+        """The answer to an own write: as news, so that what follows from it gets its pass; not if the object was
+        deleted since."""
+        metadata = item["metadata"]
+        known = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
+        if known is not None and known["metadata"]["uid"] == metadata["uid"]:
+            self.seen("MODIFIED", item)
+
+    def _keep_last_words(self, item: Mapping[str, Any]) -> None:
+        """A drained or deleted pod is gone the moment it has ended: how it ended is in its last event alone."""
+        metadata = item["metadata"]
+        name = metadata.get("labels", {}).get(INSTANCE)
+        ended = item.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        if item["kind"] == TRAINING_RUN:
+            self.departed.pop(Key(TRAINING_RUN, metadata["namespace"], metadata["name"]), None)
+        elif item["kind"] == "Pod" and metadata.get("labels", {}).get(NAME) == TRAINER and name and ended:
+            self.departed[Key(TRAINING_RUN, metadata["namespace"], name)] = item
 
     def concerned(self, type_: str | None, old: Mapping[str, Any] | None, item: Mapping[str, Any]) -> list[Key]:
         """The resources that want a pass because `old` became `item`."""
@@ -88,7 +121,7 @@ class Context:
             return [Key(kind, namespace, metadata["name"])]
         if kind == "Pod":
             labels = metadata.get("labels", {})
-            owner = TRAINING_RUN if labels.get("app.kubernetes.io/name") == TRAINER else MODEL_SERVER
+            owner = TRAINING_RUN if labels.get(NAME) == TRAINER else MODEL_SERVER
             return [Key(owner, namespace, labels[INSTANCE])] if INSTANCE in labels else []
         return [
             Key(owner["kind"], namespace, owner["name"])
@@ -101,6 +134,11 @@ class Context:
         gone = [where for where in self.applied if self.store.get(*where) is None]
         for where in gone:
             del self.applied[where]
+
+    def training_runs(self) -> Iterator[Mapping[str, Any]]:
+        """All known TrainingRuns."""
+        for namespace in self.settings.namespaces:
+            yield from self.store.all(TRAINING_RUN, namespace)
 
     def model_servers(self, namespace: str) -> list[Key]:
         """All ModelServers of the namespace: each may name or select a run that changed."""

@@ -3,6 +3,7 @@
 It decides nothing; where the world has moved on it refreshes the store and says so.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from mlops_operator import metrics
 from mlops_operator.api.times import timestamp
 from mlops_operator.builders.common import MANAGER
-from mlops_operator.cluster import ApiException, ConflictError, NotFoundError
+from mlops_operator.cluster import ConflictError, NotFoundError
 from mlops_operator.handlers.context import Context
 from mlops_operator.reconcile.plan import Event, Plan
 
@@ -31,7 +32,7 @@ async def patch_status(context: Context, resource: Object, plan: Plan) -> bool:
         return False
     if written is not None:
         metrics.WRITES.labels("status", resource["kind"]).inc()
-        context.store.update(written)
+        context.wrote(written)
     return True
 
 
@@ -57,7 +58,7 @@ async def apply_children(context: Context, plan: Plan) -> None:
             continue
         applied = await context.cluster.apply(body)
         metrics.WRITES.labels("apply", body["kind"]).inc()
-        context.store.put(applied)
+        context.seen("MODIFIED", applied)
         context.applied[where] = body
 
 
@@ -69,23 +70,21 @@ async def delete_children(context: Context, namespace: str, plan: Plan) -> None:
         context.applied.pop((child.kind, namespace, child.name), None)
 
 
-async def post_events(context: Context, resource: Object, plan: Plan, now: datetime) -> None:
-    """Post the plan's events; one that can't be posted is only logged."""
+def post_events(context: Context, resource: Object, plan: Plan, now: datetime) -> None:
+    """Leave the plan's events to `background.post_events`: no pass waits for them."""
     for event in plan.events:
         log.info("%s %s: %s: %s", resource["kind"], resource["metadata"]["name"], event.reason, event.message)
         try:
-            await context.cluster.create(event_body(resource, event, now))
-            metrics.WRITES.labels("create", "Event").inc()
-        except ConflictError:
-            continue
-        except (ApiException, OSError, TimeoutError) as error:
-            log.warning("event %s is not posted: %s", event.reason, type(error).__name__)
+            context.events.put_nowait(event_body(resource, event, now))
+        except asyncio.QueueFull:
+            log.warning("event %s is not posted: too many wait already", event.reason)
 
 
 def event_body(resource: Object, event: Event, now: datetime) -> dict[str, Any]:
-    """A core/v1 Event. Its name follows from what it says, so that a repeated pass does not repeat it."""
+    """A core/v1 Event. Its name follows from what it says of which generation, so that a repeated pass does not
+    repeat it, and a second suspension is not taken for the first."""
     metadata, moment = resource["metadata"], timestamp(now)
-    content = "\n".join((metadata["uid"], event.reason, event.message))
+    content = "\n".join((metadata["uid"], str(metadata.get("generation")), event.reason, event.message))
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",

@@ -13,6 +13,7 @@ from mlops_operator import metrics
 
 log = logging.getLogger(__name__)
 
+WORKERS = 24
 BACKOFF_FIRST = 1.0
 BACKOFF_LAST = 60.0
 
@@ -36,7 +37,7 @@ called again after a backoff."""
 class WorkQueue:
     """Keys wait in order of arrival; a key added while its pass is under way gets one more pass after it."""
 
-    def __init__(self, process: Process, workers: int = 8) -> None:
+    def __init__(self, process: Process, workers: int = WORKERS) -> None:
         self._process = process
         self._workers = workers
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
@@ -88,6 +89,7 @@ class WorkQueue:
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
+            await asyncio.sleep(0)  # thousands of passes that wait for nothing must not hold up the rest
 
     async def _one(self, key: Key) -> None:
         started = time.perf_counter()

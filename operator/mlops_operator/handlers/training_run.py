@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from mlops_operator.api.settings import Settings
+from mlops_operator import metrics
+from mlops_operator.api.times import parse_time
 from mlops_operator.api.training_run import KIND, Observed, TrainingRun, parse
 from mlops_operator.builders.common import label_value
 from mlops_operator.builders.job import NAME as TRAINER
@@ -17,10 +18,13 @@ from mlops_operator.handlers import execute
 from mlops_operator.handlers.context import Context
 from mlops_operator.handlers.queue import Key
 from mlops_operator.reconcile.training_job import over
-from mlops_operator.reconcile.training_run import needs, own_job, reconcile
+from mlops_operator.reconcile.training_run import may_look, needs, own_job, pinned, reconcile
+from mlops_operator.status.attempts import is_settled
+from mlops_operator.status.pod import phase
 from mlops_operator.status.run import finished
 
 ROUNDS = 6
+NO_POD_PATIENCE = 3.0
 
 
 class UnsettledError(RuntimeError):
@@ -42,9 +46,11 @@ async def process(context: Context, key: Key) -> float | None:
             continue
         if not await execute.patch_status(context, resource, plan):
             continue
+        if plan.status is not None:
+            metrics.observe_run(resource.get("status", {}), plan.status)
         await execute.apply_children(context, plan)
         await execute.delete_children(context, key.namespace, plan)
-        await execute.post_events(context, resource, plan, now)
+        execute.post_events(context, resource, plan, now)
         return plan.requeue_after
     raise UnsettledError(f"{key} changed {ROUNDS} times during one pass")
 
@@ -54,31 +60,30 @@ async def gather(context: Context, resource: Mapping[str, Any]) -> Observed:
     run = parse(resource)
     job = context.store.get("Job", run.namespace, run.name)
     if finished(run.status) or run.deleting:
+        context.departed.pop(_key(run), None)
         return Observed(job=job)
-    if own_job(run, job) is None:
+    # Of a new run no Job is asked for: making one fails where the name is taken, and then it is read.
+    if own_job(run, job) is None and (job is not None or run.status.get("jobUID")):
         job = await context.cluster.read("batch/v1", "Job", run.namespace, run.name)
         if job is None:
             context.store.remove("Job", run.namespace, run.name)
         else:
             context.store.put(job)
-    observed = Observed(job=job, pods=await pods_of(context, run, job), progress=context.progress.get(run.uid))
+    pods = await pods_of(context, run, job)
+    live = any(phase(pod) in ("Pending", "Running") for pod in pods)
+    no_pod = await why_no_pod(context, run, job) if own_job(run, job) and not live else ""
+    observed = Observed(job=job, pods=pods, progress=context.progress.get(run.uid), no_pod=no_pod)
     need = needs(resource, observed)
     if need == "key":
-        image, bucket = _pinned(run, context.settings)
-        if not (image and bucket and context.settings.allows_image(image)):
+        image, bucket = pinned(run, context.settings)
+        if not may_look(image, bucket, context.settings):
             return observed
-        lookup = await context.bucket.find_key(bucket, run.spec.parameters, image)
+        lookup = await context.bucket.find_key(bucket, run.spec.parameters, image, run.rerun)
         return replace(observed, lookup=lookup)
     if need == "result":
         status = own_status(run, job)
         return replace(observed, lookup=await context.bucket.find_result(*status))
     return observed
-
-
-def _pinned(run: TrainingRun, settings: Settings) -> tuple[str, str]:
-    image = run.status.get("image") or run.spec.image or settings.trainer_image
-    bucket = run.status.get("bucket") or run.spec.bucket or settings.bucket
-    return image, bucket
 
 
 async def pods_of(context: Context, run: TrainingRun, job: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], ...]:
@@ -91,11 +96,37 @@ async def pods_of(context: Context, run: TrainingRun, job: Mapping[str, Any] | N
         selector = f"app.kubernetes.io/name={TRAINER},app.kubernetes.io/instance={instance}"
         for pod in await context.cluster.list("v1", "Pod", run.namespace, selector):
             context.store.put(pod)
+    departed = context.departed.get(_key(run))
+    if departed is not None and is_settled(run.status, departed["metadata"]["name"]):
+        del context.departed[_key(run)]
+        departed = None
+    present = (*context.store.pods(run.namespace, instance), *([departed] if departed else []))
     return tuple(
         pod
-        for pod in context.store.pods(run.namespace, instance)
+        for pod in present
         if any(o.get("uid") == job["metadata"]["uid"] for o in pod["metadata"].get("ownerReferences", ()))
     )
+
+
+def _key(run: TrainingRun) -> Key:
+    return Key(KIND, run.namespace, run.name)
+
+
+async def why_no_pod(context: Context, run: TrainingRun, job: Mapping[str, Any] | None) -> str:
+    """What the Job controller last said of a pod that it can't make now (quota, admission), or ""."""
+    if job is None or over(job) or job["spec"].get("suspend") or job.get("status", {}).get("active"):
+        return ""
+    made = parse_time(job["metadata"]["creationTimestamp"])
+    if (datetime.now(UTC) - made).total_seconds() < NO_POD_PATIENCE:
+        return ""
+    selector = f"involvedObject.uid={job['metadata']['uid']},reason=FailedCreate"
+    events = await context.cluster.list("v1", "Event", job["metadata"]["namespace"], field_selector=selector)
+    last = max(events, key=_last, default={})
+    return str(last.get("message", ""))[:600] if _last(last) >= run.status.get("activeSince", "") else ""
+
+
+def _last(event: Mapping[str, Any]) -> str:
+    return str(event.get("lastTimestamp") or "")
 
 
 def own_status(run: TrainingRun, job: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -115,7 +146,9 @@ async def create_job(context: Context, resource: Mapping[str, Any], job: Mapping
     try:
         context.store.put(await context.cluster.create(job))
     except ConflictError:
-        return ""  # the next round reads the Job that has the name
+        metadata = job["metadata"]
+        if taken := await context.cluster.read("batch/v1", "Job", metadata["namespace"], metadata["name"]):
+            context.store.put(taken)
     except ApiException as error:
         if error.status is None or not 400 <= error.status < 500 or error.status in (401, 429):
             raise

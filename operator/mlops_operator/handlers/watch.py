@@ -7,8 +7,11 @@ from typing import Any
 
 import kopf
 
-from mlops_operator.cluster import in_cluster
+from mlops_operator.cluster import LIST_LIMIT, in_cluster
 from mlops_operator.handlers.context import KINDS, Context, Watched
+
+# Kopf keeps a task with a queue for each object for so long; thousands of them begin at once at start.
+IDLE_SECONDS = 0.1
 
 
 def registry(context: Context) -> kopf.OperatorRegistry:
@@ -36,12 +39,31 @@ def login(**arguments: Any) -> kopf.ConnectionInfo | None:
     return kopf.login_with_kubeconfig(**arguments)
 
 
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Kopf compares each object with the one before, for handlers that are not used here, and copies it
+    whole for that: more work than all the rest of an event."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing of the object matters to Kopf."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Nothing was stored."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Nothing is stored."""
+
+
 def settings() -> kopf.OperatorSettings:
     """Kopf without what it would do besides watching."""
     found = kopf.OperatorSettings()
     found.scanning.disabled = True
     found.peering.standalone = True
     found.posting.enabled = False
+    found.persistence.diffbase_storage = NoDiffBase()
+    found.queueing.idle_timeout = IDLE_SECONDS
+    found.watching.chunk_size = LIST_LIMIT
     found.networking.request_timeout = 30
     found.networking.connect_timeout = 10
     found.watching.connect_timeout = 10

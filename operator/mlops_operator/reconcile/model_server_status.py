@@ -11,23 +11,22 @@ from typing import Any
 from mlops_operator.api.model_server import Model, ModelServer, Observed
 from mlops_operator.builders.common import selector
 from mlops_operator.builders.deployment import APP, WANTED_ANNOTATION
-from mlops_operator.reconcile.model_source import (
-    WAITING,
-    Candidate,
-    model_of_pod_spec,
-    model_of_record,
-    with_accuracy,
-)
+from mlops_operator.reconcile import ledger
+from mlops_operator.reconcile.decision import FIELDS, Decision, Said, name_of
+from mlops_operator.reconcile.model_source import WAITING, Candidate, model_of_pod_spec, with_accuracy
 from mlops_operator.reconcile.plan import Event
-from mlops_operator.status.conditions import Status, get_condition, set_condition
+from mlops_operator.reconcile.records import model_of_record, record
+from mlops_operator.status.conditions import get_condition, set_condition
 from mlops_operator.status.server_pods import Trouble, find_trouble, is_ready
 
 COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 # False for one of these reasons is as it was asked for, or passes by itself.
-CALM = frozenset({"RollingOut", "ScaledToZero", "Starting", "Stopped", WAITING})
-
-Verdict = tuple[Status, str, str]
-"""A condition's status, reason and message."""
+CALM = frozenset(
+    {
+        *("RollingOut", "ScaledToZero", "Starting", "Stopped", "Judging", "StartingCandidate", "Watching", WAITING),
+        *("NotWatched", "Kept", "Written"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class Pass:
     wanted: Model | None
     deployment: Mapping[str, Any] | None
     refusal: tuple[str, str] | None
+    decision: Decision
 
 
 def status_of(seen: Pass, now: datetime) -> dict[str, Any]:
@@ -49,15 +49,28 @@ def status_of(seen: Pass, now: datetime) -> dict[str, Any]:
     server, observed = seen.server, seen.observed
     model = _model_answering(seen)
     ready, settled = _ready(seen, model), _settled(seen, model)
-    conditions: list[dict[str, Any]] = list(server.status.get("conditions") or ())
-    for kind, verdict in (("Ready", ready), ("Settled", settled), ("Monitored", _monitored(seen))):
-        conditions = set_condition(conditions, kind, *verdict, server.generation, now)
+    before = server.status.get("conditions") or ()
+    conditions: list[dict[str, Any]] = [c for c in before if c["type"] != "Routed" or server.expose.gateway]
+    told = {
+        "Ready": ready,
+        "Settled": settled,
+        "CandidateAccepted": seen.decision.accepted,
+        "RolledBack": seen.decision.rolled_back,
+        "Recorded": ledger.told(server, tuple(seen.decision.facts.get("history", ())), observed.recorded),
+        "Routed": _routed(seen),
+        "Monitored": _monitored(seen),
+    }
+    for kind, said in told.items():
+        if said is not None:
+            conditions = set_condition(conditions, kind, *said, server.generation, now)
     rolled = _status(observed.deployment)
     decided_for = seen.candidate.run if settled[0] == "True" else server.status.get("decidedFor")
     known = {
-        "model": _record(model),
+        "model": record(model),
         "decidedFor": decided_for,
         "url": _url(server, observed.service),
+        **{name: seen.decision.facts.get(name) for name in FIELDS},
+        "ledger": {"through": observed.recorded.through} if observed.recorded.through else server.status.get("ledger"),
     }
     return {
         "observedGeneration": server.generation,
@@ -96,48 +109,54 @@ def _model_answering(seen: Pass) -> Model | None:
     return with_accuracy(chosen, seen.server, seen.observed)
 
 
-def _ready(seen: Pass, model: Model | None) -> Verdict:
+def _ready(seen: Pass, model: Model | None) -> Said:
     server, observed = seen.server, seen.observed
     available = _status(observed.deployment).get("availableReplicas", 0)
     answering = available and any(is_ready(pod) for pod in observed.pods)
     if server.stop:
         return "False", "Stopped", "spec.stop is true: set it to false to serve again"
     if answering and model:
-        return "True", "Serving", f"model {_name(model)} answers from {_of(available, 'pod')}"
+        return "True", "Serving", f"model {name_of(model)} answers from {_of(available, 'pod')}"
     if server.replicas == 0 and server.autoscaling is None:
         return "False", "ScaledToZero", "spec.replicas is 0: raise it to serve"
-    if seen.wanted is None:
+    if seen.candidate.model is None and seen.wanted is None:
         return "False", seen.candidate.reason, seen.candidate.message
     if seen.refusal:
         return "False", *seen.refusal
+    if seen.wanted is None:
+        assert seen.decision.accepted is not None
+        return "False", *seen.decision.accepted[1:]
     trouble = find_trouble(observed.pods, observed.deployment)
     if trouble:
         return "False", trouble.reason, trouble.message
-    return "False", "Starting", f"no pod is ready yet: model {_name(seen.wanted)} is being loaded and checked"
+    return "False", "Starting", f"no pod is ready yet: model {name_of(seen.wanted)} is being loaded and checked"
 
 
-def _settled(seen: Pass, model: Model | None) -> Verdict:
+def _settled(seen: Pass, model: Model | None) -> Said:
     candidate, wanted = seen.candidate, seen.wanted
     if seen.server.stop:
         return "False", "Stopped", "spec.stop is true: nothing is served"
-    if candidate.model is None or wanted is None:
-        stays = f"; model {_name(seen.serving)} stays" if seen.serving else ""
+    if seen.decision.settled:
+        return seen.decision.settled
+    if candidate.model is None:
+        stays = f"; model {name_of(seen.serving)} stays" if seen.serving else ""
         return "False", candidate.reason, f"{candidate.message}{stays}"
     if seen.refusal:
         return "False", *seen.refusal
     if seen.server.replicas == 0 and seen.server.autoscaling is None:
         return "False", "ScaledToZero", "spec.replicas is 0: nothing is served"
+    assert wanted is not None
     served = model is not None and model.sha256 == wanted.sha256
     if served and (_rolled(seen) or _was_settled(seen)):
         of_run = f" of TrainingRun {candidate.run}" if candidate.run else ""
-        return "True", "Served", f"model {_name(wanted)}{of_run} serves on all pods"
+        return "True", "Served", f"model {name_of(wanted)}{of_run} serves on all pods"
     trouble = find_trouble(seen.observed.pods, seen.observed.deployment) or _stuck(seen.observed.deployment)
     if trouble:
-        return "False", trouble.reason, f"model {_name(wanted)} does not roll: {trouble.message}"
+        return "False", trouble.reason, f"model {name_of(wanted)} does not roll: {trouble.message}"
     rolled = _status(seen.observed.deployment)
     updated, present = rolled.get("updatedReplicas", 0), rolled.get("replicas", 0)
     ready = rolled.get("readyReplicas", 0)
-    message = f"model {_name(wanted)} rolls out: {updated} new of {present} pods, {ready} ready"
+    message = f"model {name_of(wanted)} rolls out: {updated} new of {present} pods, {ready} ready"
     return "False", "RollingOut", message
 
 
@@ -174,7 +193,20 @@ def _stuck(deployment: Mapping[str, Any] | None) -> Trouble | None:
     return Trouble(progressing.get("reason", "NotProgressing"), progressing.get("message", "it is stuck"))
 
 
-def _monitored(seen: Pass) -> Verdict:
+def _routed(seen: Pass) -> Said | None:
+    """None where no route is asked for."""
+    expose = seen.server.expose
+    if not expose.gateway:
+        return None
+    if not seen.observed.httproute_available:
+        return "False", "GatewayAPIMissing", "this cluster has no kind HTTPRoute: install the Gateway API"
+    if seen.deployment is None:
+        return "False", "NothingToRoute", "there are no pods to send requests to"
+    said = f"HTTPRoute {seen.server.name} asks Gateway {expose.gateway} for {expose.hostname}"
+    return "True", "HTTPRouteApplied", f"{said}; kubectl describe httproute says whether it was taken"
+
+
+def _monitored(seen: Pass) -> Said:
     if not seen.observed.podmonitoring_available:
         return (
             "False",
@@ -189,28 +221,13 @@ def _monitored(seen: Pass) -> Verdict:
 def _url(server: ModelServer, service: Mapping[str, Any] | None) -> str | None:
     if service is None:
         return None
-    if server.expose == "ClusterIP":
+    if server.expose.hostname:
+        return f"http://{server.expose.hostname}/"
+    if server.expose.type == "ClusterIP":
         return f"http://{server.name}.{server.namespace}.svc/"
     ingress = (_status(service).get("loadBalancer") or {}).get("ingress") or [{}]
     address = ingress[0].get("ip") or ingress[0].get("hostname")
     return f"http://{address}/" if address else None
-
-
-def _record(model: Model | None) -> dict[str, str]:
-    if model is None:
-        return {}
-    fields = {
-        "uri": model.uri,
-        "sha256": model.sha256,
-        "version": model.version,
-        "trainingRun": model.training_run,
-        "testAccuracy": model.test_accuracy,
-    }
-    return {name: value for name, value in fields.items() if value}
-
-
-def _name(model: Model) -> str:
-    return model.version or model.sha256[:12]
 
 
 def _of(count: int, noun: str) -> str:

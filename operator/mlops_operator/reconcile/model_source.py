@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mlops_operator.api.model_server import Model, ModelServer, Observed
+from mlops_operator.reconcile.records import model_of_record
 from mlops_operator.status.conditions import get_condition
 
 WAITING = "WaitingForTrainingRun"
@@ -37,7 +38,7 @@ def find_candidate(server: ModelServer, observed: Observed) -> Candidate:
     model = found.model
     if model and serving and (model.sha256, model.uri) == (serving.sha256, serving.uri):
         accuracy = model.test_accuracy or serving.test_accuracy
-        return replace(found, model=replace(serving, test_accuracy=accuracy))
+        return replace(found, model=replace(serving, test_accuracy=accuracy, git_commit=model.git_commit))
     return found
 
 
@@ -123,7 +124,8 @@ def _from_run(run: Mapping[str, Any]) -> Candidate:
     model = model_of_record(status.get("model"))
     if succeeded["status"] != "True" or model is None:
         return Candidate(reason=WAITING, message=f"TrainingRun {name} is at work: {said}")
-    return Candidate(model=replace(model, training_run=name), run=name)
+    commit = (status.get("lineage") or {}).get("gitCommit", "")
+    return Candidate(model=replace(model, training_run=name, git_commit=commit), run=name)
 
 
 def _said(condition: Mapping[str, Any]) -> str:
@@ -142,17 +144,4 @@ def _fixed(server: ModelServer, record: Mapping[str, Any] | None) -> Model:
         version=str(record.get("version") or sha256[:12]),
         training_run=run,
         test_accuracy=f"{accuracy:.4f}" if isinstance(accuracy, int | float) else "",
-    )
-
-
-def model_of_record(record: Mapping[str, Any] | None) -> Model | None:
-    """The model that `status.model` of a TrainingRun or ModelServer describes; None when it names no file."""
-    if not record or not record.get("sha256") or not record.get("uri"):
-        return None
-    return Model(
-        uri=record["uri"],
-        sha256=record["sha256"],
-        version=record.get("version", ""),
-        training_run=record.get("trainingRun", ""),
-        test_accuracy=record.get("testAccuracy", ""),
     )

@@ -31,9 +31,18 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Record:
+    """A decision to write down at a gs:// address, and the digest that serves after it."""
+
+    address: str
+    entry: Mapping[str, Any]
+    champion: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to do, in this order: status (so that what is recorded precedes what is made), create, apply,
-    delete, events.
+    delete, events, records.
 
     `status` is the whole wanted status, or None to leave it as it is; it is patched only when it differs
     from the present one. `create` is made only where its name is free, and then looked at again at once;
@@ -45,4 +54,5 @@ class Plan:
     apply: tuple[Mapping[str, Any], ...] = ()
     delete: tuple[ChildRef, ...] = ()
     events: tuple[Event, ...] = ()
+    records: tuple[Record, ...] = ()
     requeue_after: float | None = None

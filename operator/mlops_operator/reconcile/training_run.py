@@ -10,15 +10,16 @@ from typing import Any, Literal
 from catsdogs.key import RAW_PREFIX, uri
 from mlops_operator.api.settings import Settings
 from mlops_operator.api.training_run import KIND, Lookup, Observed, TrainingRun, parse
-from mlops_operator.builders.job import Key, job_controls, training_job
+from mlops_operator.builders.job import Key, job_controls, queue_of, training_job
 from mlops_operator.reconcile import training_job as of_job
 from mlops_operator.reconcile.plan import ChildRef, Event, Plan
 from mlops_operator.status import result
-from mlops_operator.status.failure import capsule, sentence
+from mlops_operator.status.failure import capsule, refusal_reason, sentence
 from mlops_operator.status.run import active, ended, finished, observe_generation, succeeded_reason
 
 RETRY_BUCKET = 10.0
 RETRY_NAME = 2.0
+TROUBLES = ("Retrying", "BucketUnavailable", "PermissionDenied")
 
 
 def needs(resource: Mapping[str, Any], observed: Observed) -> Literal["key", "result"] | None:
@@ -68,8 +69,7 @@ def _owner(job: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _before_job(run: TrainingRun, observed: Observed, settings: Settings, now: datetime) -> Plan:
-    image = run.status.get("image") or run.spec.image or settings.trainer_image
-    bucket = run.status.get("bucket") or run.spec.bucket or settings.bucket
+    image, bucket = pinned(run, settings)
     refusal = _refusal(image, bucket, settings)
     if refusal:
         return _fail(run, run.status, *refusal, now)
@@ -91,22 +91,36 @@ def _before_job(run: TrainingRun, observed: Observed, settings: Settings, now: d
     return Plan(create=training_job(run, key, settings))
 
 
+def pinned(run: TrainingRun, settings: Settings) -> tuple[str, str]:
+    """Image and bucket of a run: as recorded, else as its spec says, else as the operator is set."""
+    image = run.status.get("image") or run.spec.image or settings.trainer_image
+    bucket = run.status.get("bucket") or run.spec.bucket or settings.bucket
+    return image, bucket
+
+
+def may_look(image: str, bucket: str, settings: Settings) -> bool:
+    """Whether a run with this image and bucket is worth a look into the bucket."""
+    return _refusal(image, bucket, settings) is None
+
+
 def _refused(run: TrainingRun, draft: Mapping[str, Any], why: str, now: datetime) -> Plan:
     """The API server (quota, admission) did not let the Job be made: try until the pending deadline."""
     message = f"The Job can't be made: {why}"
     if (now - run.created).total_seconds() >= run.spec.pending_deadline_seconds:
-        return _fail(run, draft, "NotStarted", message, now)
+        return _fail(run, draft, refusal_reason(why), message, now)
     return Plan(status=active(run, draft, "Pending", message, now), requeue_after=RETRY_BUCKET)
 
 
 def _refusal(image: str, bucket: str, settings: Settings) -> tuple[str, str] | None:
     if not image:
-        return "ImageMissing", "Neither spec.image nor the operator's TRAINER_IMAGE names an image: give one"
+        return "ImageMissing", "Neither spec.image nor the operator's TRAINER_IMAGE names an image"
     if not settings.allows_image(image):
-        allowed = ", ".join(settings.allowed_registries) or "none; set the operator's ALLOWED_REGISTRIES"
+        allowed = ", ".join(settings.allowed_registries) or "none"
         return "ImageNotAllowed", f"Image {image} is from no allowed registry; allowed are: {allowed}"
+    if not settings.is_pinned(image):
+        return "ImageNotPinned", f"Image {image} is not named by digest"
     if not bucket:
-        return "BucketMissing", "Neither spec.bucket nor the operator's BUCKET names a bucket: give one"
+        return "BucketMissing", "Neither spec.bucket nor the operator's BUCKET names a bucket"
     return None
 
 
@@ -129,18 +143,16 @@ def _published(
 ) -> Plan:
     """The end of a run whose result is in the bucket."""
     found = result.flat(lookup.model or {})
-    architecture = run.spec.parameters["architecture"]
     try:
-        model = result.model(found, draft["bucket"], draft["version"], architecture)
+        outcome = result.outcome(found, draft["bucket"], draft["version"], run, settings)
     except result.ResultError as error:
         return _fail(run, draft, "ResultInvalid", str(error), now)
-    draft = {**draft, "model": model, "lineage": result.lineage(found, run, settings)}
-    origin = found.get("trainingRun")
-    by = f" by TrainingRun {origin}" if isinstance(origin, str) and origin.isprintable() else ""
-    message = f"Version {draft['version']} was trained already{by}; change data, parameters or image to train"
-    if reason == "Completed":
-        message = f"Version {draft['version']} is in the bucket: {model['uri']}"
-    return Plan(status=ended(run, draft, True, reason, message, now))
+    by = outcome["lineage"].get("trainedBy")
+    message = f"Version {draft['version']} is trained{result.in_words(outcome)}"
+    if reason == "Reused":
+        whose = f" by TrainingRun {by}" if by else ""
+        message = f"Version {draft['version']} was trained already{whose}; change data, parameters or image to train"
+    return Plan(status=ended(run, {**draft, **outcome}, True, reason, message, now))
 
 
 def _job_gone(run: TrainingRun, lookup: Lookup | None, settings: Settings, now: datetime) -> Plan:
@@ -155,7 +167,7 @@ def _job_gone(run: TrainingRun, lookup: Lookup | None, settings: Settings, now: 
     if lookup.model is not None:
         return _published(run, run.status, lookup, "Completed", settings, now)
     message = f"Job {run.name} is gone and gs://{run.status['bucket']} holds no result of version "
-    message += f"{run.status['version']}; create the TrainingRun again to train"
+    message += f"{run.status['version']}"
     return _fail(run, run.status, "JobLost", message, now)
 
 
@@ -166,7 +178,7 @@ def _name_taken(run: TrainingRun, job: Mapping[str, Any], now: datetime) -> Plan
         message = f"Waiting until the Job of an earlier TrainingRun {run.name} is deleted"
         return Plan(status=active(run, run.status, "Pending", message, now), requeue_after=RETRY_NAME)
     whose = f"belongs to {owner['kind']} {owner['name']}" if owner else "has no owner"
-    message = f"A Job {run.name} exists already and {whose}: delete it, or choose another name for the run"
+    message = f"A Job {run.name} exists already and {whose}"
     return _fail(run, run.status, "JobNameTaken", message, now)
 
 
@@ -184,7 +196,9 @@ def _after_end(run: TrainingRun, job: Mapping[str, Any] | None) -> Plan:
         return Plan(status=status, delete=(job_ref(job),))
     if "ttlSecondsAfterFinished" not in job["spec"]:
         seconds = run.spec.ttl_seconds_after_finished
-        controls = job_controls(job, suspend=job["spec"].get("suspend", False), ttlSecondsAfterFinished=seconds)
+        # What was applied before is given up by an apply without it; in a queue it is Kueue's.
+        suspend = {} if queue_of(job) else {"suspend": job["spec"].get("suspend", False)}
+        controls = job_controls(job, **suspend, ttlSecondsAfterFinished=seconds)
         return Plan(status=status, apply=(controls,))
     return Plan(status=status)
 
@@ -198,6 +212,22 @@ def _with_events(run: TrainingRun, plan: Plan) -> Plan:
     if plan.status is None or succeeded_reason(plan.status) == succeeded_reason(run.status):
         return plan
     condition = next(c for c in plan.status["conditions"] if c["type"] == "Succeeded")
-    kind = "Warning" if condition["status"] == "False" else "Normal"
-    event = Event(kind, condition["reason"], condition["message"])
-    return Plan(**{**vars(plan), "events": (*plan.events, event)})
+    troubled = condition["status"] == "False" or condition["reason"] in TROUBLES
+    event = Event("Warning" if troubled else "Normal", condition["reason"], condition["message"])
+    return Plan(
+        **{**vars(plan), "events": (*_ended_attempt(run, plan.status), event, *plan.events, *_warnings(plan.status))}
+    )
+
+
+def _ended_attempt(run: TrainingRun, status: Mapping[str, Any]) -> tuple[Event, ...]:
+    """An attempt that failed and was replaced before anybody could see that it had."""
+    failure = status.get("failure")
+    told = finished(status) or succeeded_reason(status) == "Retrying"
+    if failure is None or failure == run.status.get("failure") or told:
+        return ()
+    return (Event("Warning", failure["reason"], f"Attempt {failure['attempt']}: {sentence(failure)}"),)
+
+
+def _warnings(status: Mapping[str, Any]) -> tuple[Event, ...]:
+    """What to know of a result before trusting it."""
+    return tuple(Event("Warning", "ResultWarning", text) for text in status.get("warnings", ()))

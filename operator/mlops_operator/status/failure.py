@@ -3,7 +3,6 @@
 Filled from the pod's own status while it is there, so that it outlives the pod; decides nothing.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -11,8 +10,10 @@ from typing import Any
 from mlops_operator.api.times import timestamp
 from mlops_operator.api.training_run import TrainingRun
 from mlops_operator.status.pod import STAGE_NAMES, as_object, stages
+from mlops_operator.status.reasons import HINTS
 
 LOG_BYTES = 1024
+TERMINATED = 143
 TEXT = 1024
 
 EXIT_REASONS: Mapping[int, str] = {
@@ -24,32 +25,11 @@ EXIT_REASONS: Mapping[int, str] = {
     77: "PermissionDenied",
     78: "ConfigError",
     137: "Killed",
-    143: "Terminated",
+    TERMINATED: "Terminated",
 }
 
-HINTS: Mapping[str, str] = {
-    "OOMKilled": "Create a TrainingRun with more spec.resources.memory, or a smaller batchSize or imageSize.",
-    "Evicted": "The node ran short of memory or disk: ask for what the run needs in spec.resources.",
-    "Preempted": "Something more important took the place; create the TrainingRun again when there is room.",
-    "NodeLost": "The node went away; create the TrainingRun again.",
-    "ImagePull": "Check that spec.image exists and that the nodes may pull it.",
-    "Unschedulable": "Lower spec.resources, or add a node that has room.",
-    "NotStarted": "Look at `kubectl describe` of the Job and its pod: quota, admission or a slow volume.",
-    "StartError": "Look at `kubectl describe pod`: the container's settings or the node are at fault.",
-    "DataError": "Correct the photographs in the bucket, then create the TrainingRun again.",
-    "BucketNotFound": "Create the bucket, or correct spec.bucket in a new TrainingRun.",
-    "DataChanged": "Photographs changed while the run was starting: create it again when uploads are done.",
-    "DiskFull": "The node's disk, or the pod's share of it, is full: make room, then create the TrainingRun again.",
-    "Unavailable": "A service did not answer in any attempt: look at its health, then create the run again.",
-    "PermissionDenied": "Give the trainer's and the operator's service accounts access to the bucket.",
-    "ConfigError": "Correct the parameters in a new TrainingRun.",
-    "Killed": "Something outside killed the stage; if it happens again, look at the node's log.",
-    "Terminated": "The pod was stopped from outside; create the TrainingRun again.",
-    "StageFailed": "Read the log below; if it names no cause, run the stage on a laptop with `dvc repro`.",
-    "DeadlineExceeded": "Raise spec.activeDeadlineSeconds, or train for fewer epochs.",
-    "ResultInvalid": "Look at models/cats-dogs/ in the bucket; remove what is broken and run again.",
-    "JobLost": "Its Job and result are gone; create the TrainingRun again, what it stored is reused.",
-}
+# Of these the stage knows no more than that they happened.
+OWN_HINT = ("Crashed", "OOMKilled")
 
 _DISRUPTIONS: Mapping[str, str] = {
     "PreemptionByScheduler": "Preempted",
@@ -58,7 +38,6 @@ _DISRUPTIONS: Mapping[str, str] = {
     "DeletionByTaintManager": "NodeLost",
     "DeletionByPodGC": "NodeLost",
 }
-_REASON = re.compile(r"[A-Z][A-Za-z0-9]{1,40}")
 
 
 def capsule(
@@ -113,6 +92,16 @@ def disrupted(pod: Mapping[str, Any]) -> bool:
     return any(c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in conditions)
 
 
+def taken_away(pod: Mapping[str, Any]) -> bool:
+    """Whether the failed pod counts as no failure of the run: the Job's podFailurePolicy says the same."""
+    return disrupted(pod) or exit_code(pod) == TERMINATED
+
+
+def refusal_reason(text: str) -> str:
+    """The reason for a Job or pod that could not be made, of which the API server said `text`."""
+    return "QuotaExceeded" if "exceeded quota" in text else "NotStarted"
+
+
 def tail(text: str) -> str:
     """The last 1 KiB of `text`, from the start of a line where there is one, without control characters."""
     printable = "".join(c for c in text if c in "\n\t" or c.isprintable())
@@ -135,8 +124,8 @@ def _stage_capsule(stage: str, ended: Mapping[str, Any], attempt: int, now: date
             "reason": reason,
             "exitCode": code,
             "message": str(message)[:TEXT],
-            "log": "" if report else tail(text),
-            "hint": str(report.get("hint") or HINTS.get(reason, ""))[:TEXT],
+            "log": tail(str(report.get("log", "")) if report else text),
+            "hint": str(HINTS[reason] if reason in OWN_HINT else report.get("hint") or HINTS[reason])[:TEXT],
             "attempt": attempt or None,
             "time": ended.get("finishedAt") or timestamp(now),
         }
@@ -145,9 +134,7 @@ def _stage_capsule(stage: str, ended: Mapping[str, Any], attempt: int, now: date
 
 def _reason(report: Mapping[str, Any], code: int) -> str:
     given = report.get("reason")
-    if isinstance(given, str) and _REASON.fullmatch(given):
-        return given
-    return EXIT_REASONS.get(code, "StageFailed")
+    return given if isinstance(given, str) and given in HINTS else EXIT_REASONS.get(code, "StageFailed")
 
 
 def _disruption(pod: Mapping[str, Any]) -> tuple[str, str] | None:

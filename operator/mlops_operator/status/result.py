@@ -15,11 +15,37 @@ from mlops_operator.api.times import parse_time, timestamp
 from mlops_operator.api.training_run import Progress, TrainingRun
 
 PROGRESS_INTERVAL = timedelta(seconds=10)
+STALE = timedelta(seconds=60)
+STOPPED_BY = ("epochs", "early", "time")
+MOST_WARNINGS = 8
+WARNING_TEXT = 512
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST_LOSS = 1e6
+_SHARES = (
+    *("testAccuracy", "testAccuracyLow", "testAccuracyHigh"),
+    *("rocAuc", "rocAucLow", "rocAucHigh"),
+    "calibrationError",
+)
+_LOSSES = ("testLoss", "testLossLow", "testLossHigh")
 
 
 class ResultError(ValueError):
     """A result that can't be used; the message says what is wrong with it."""
+
+
+def outcome(
+    found: Mapping[str, Any], bucket: str, version: str, run: TrainingRun, settings: Settings
+) -> dict[str, Any]:
+    """model, lineage and warnings for the status, from the summary of evaluate or a flat model.json.
+
+    Raises ResultError when it names no model.
+    """
+    warnings = _warnings(found)
+    return {
+        "model": model(found, bucket, version, run.spec.parameters["architecture"]),
+        "lineage": lineage(found, run, settings),
+        **({"warnings": warnings} if warnings else {}),
+    }
 
 
 def model(found: Mapping[str, Any], bucket: str, version: str, architecture: str) -> dict[str, Any]:
@@ -31,18 +57,27 @@ def model(found: Mapping[str, Any], bucket: str, version: str, architecture: str
     sha256 = found.get("sha256")
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise ResultError(f"{uri(bucket, model_prefix(version))}: no SHA-256 of model.pt is given")
+    stopped_by = found.get("stoppedBy")
     return _clean(
         {
             "uri": uri(bucket, f"{model_prefix(version)}model.pt"),
             "sha256": sha256,
             "version": version,
             "architecture": architecture,
-            "testAccuracy": ratio(found.get("testAccuracy")),
-            "testAccuracyLow": ratio(found.get("testAccuracyLow")),
-            "testAccuracyHigh": ratio(found.get("testAccuracyHigh")),
+            **{name: ratio(found.get(name)) for name in _SHARES},
+            **{name: ratio(found.get(name), most=_MOST_LOSS) for name in _LOSSES},
             "testCount": whole(found.get("testCount")),
+            "stoppedBy": stopped_by if stopped_by in STOPPED_BY else None,
         }
     )
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """Accuracy with its interval, and address of the model of an outcome, as the end of a sentence."""
+    of = found["model"]
+    interval = f" ({of['testAccuracyLow']} to {of['testAccuracyHigh']})" if "testAccuracyHigh" in of else ""
+    accuracy = f", test accuracy {of['testAccuracy']}{interval}" if "testAccuracy" in of else ""
+    return f"{accuracy}: {of['uri']}"
 
 
 def lineage(found: Mapping[str, Any], run: TrainingRun, settings: Settings) -> dict[str, Any]:
@@ -50,14 +85,27 @@ def lineage(found: Mapping[str, Any], run: TrainingRun, settings: Settings) -> d
     url = _text(found.get("mlflowRunUrl"), 512)
     if settings.mlflow_public_url and settings.mlflow_tracking_uri and url:
         url = url.replace(settings.mlflow_tracking_uri.rstrip("/"), settings.mlflow_public_url, 1)
+    trained_by = _text(found.get("trainingRun"), 320)
     return _clean(
         {
             "dataVersion": _text(found.get("dataVersion"), 64),
             "gitCommit": _text(found.get("gitCommit"), 64) or run.git_commit,
+            "trainedBy": trained_by if trained_by != f"{run.namespace}/{run.name}" else None,
             "mlflowRunId": _text(found.get("mlflowRunId"), 64),
             "mlflowRunUrl": url[:512] if url else None,
+            "mlflowMissed": _text(found.get("mlflowMissed"), 512),
         }
     )
+
+
+def _warnings(found: Mapping[str, Any]) -> list[str]:
+    """What evaluate's sanity checks found odd, and what MLflow did not get."""
+    sanity = found.get("sanity")
+    said = sanity.get("warnings") if isinstance(sanity, Mapping) else found.get("warnings")
+    texts = [_text(text, WARNING_TEXT) for text in said] if isinstance(said, list) else []
+    missed = _text(found.get("mlflowMissed"), WARNING_TEXT)
+    texts += [f"not all is in MLflow: {missed}"[:WARNING_TEXT]] if missed else []
+    return [text for text in texts if text][:MOST_WARNINGS]
 
 
 def flat(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,14 +115,16 @@ def flat(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**inner, **document}
 
 
-def progress(old: Mapping[str, Any], seen: Progress | None, stage: str) -> dict[str, Any]:
+def progress(old: Mapping[str, Any], seen: Progress | None, stage: str, now: datetime) -> dict[str, Any]:
     """status.progress in `stage`: the old one as long as nothing but time has passed for under 10 s.
 
-    Epochs and accuracy of the training stay when a later stage runs.
+    Epochs and accuracy of the training stay when a later stage runs. An estimate of a trainer that has said
+    nothing for a minute is worth nothing.
     """
-    if seen is None or seen.stage != stage:
+    if seen is None or seen.stage != stage or now - seen.seen > STALE:
         if not old or old.get("stage") == stage:
-            return dict(old)
+            silent = "lastSeen" in old and now - parse_time(old["lastSeen"]) > STALE
+            return at_end(old) if silent else dict(old)
         return _clean({"stage": stage, **{k: old.get(k) for k in ("epoch", "epochs", "valAccuracy")}})
     same = old.get("stage") == stage and old.get("epoch") == (seen.epoch or old.get("epoch"))
     if same and "lastSeen" in old and seen.seen - parse_time(old["lastSeen"]) < PROGRESS_INTERVAL:
@@ -104,11 +154,11 @@ def at_end(old: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in old.items() if name not in ("eta", "etaSeconds")}
 
 
-def ratio(value: Any) -> str | None:
-    """A number from 0 to 1 with four decimals; None for anything else."""
+def ratio(value: Any, most: float = 1) -> str | None:
+    """A number from 0 to `most` with four decimals; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    return f"{value:.4f}" if 0 <= value <= 1 else None
+    return f"{value:.4f}" if 0 <= value <= most else None
 
 
 def whole(value: Any) -> int | None:

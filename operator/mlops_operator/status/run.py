@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops_operator.api.times import parse_time, timestamp
 from mlops_operator.api.training_run import TrainingRun
+from mlops_operator.status.attempts import closed
 from mlops_operator.status.conditions import Status, get_condition, set_condition
 from mlops_operator.status.result import at_end
 
@@ -25,6 +26,12 @@ def succeeded_reason(status: Mapping[str, Any]) -> str:
     return str(condition["reason"]) if condition else ""
 
 
+def succeeded_message(status: Mapping[str, Any]) -> str:
+    """The message of Succeeded, or an empty string before the first pass."""
+    condition = get_condition(status.get("conditions", ()), "Succeeded")
+    return str(condition["message"]) if condition else ""
+
+
 def active(run: TrainingRun, draft: Mapping[str, Any], reason: str, message: str, now: datetime) -> dict[str, Any]:
     """The status of a run that has not ended: Succeeded is Unknown for `reason`."""
     return _with_conditions(run, draft, ("Unknown", "False"), reason, message, now)
@@ -35,6 +42,8 @@ def ended(
 ) -> dict[str, Any]:
     """The final status: Finished is True in both outcomes, and the clock stops."""
     done = {**stopped(draft, now), "completionTime": timestamp(now)}
+    if "attempts" in done:
+        done["attempts"] = closed(done["attempts"], reason, now)
     if "progress" in done:
         done["progress"] = at_end(done["progress"])
     if success:

@@ -16,10 +16,14 @@ SETTINGS = Settings(namespaces=("team",), server_image=IMAGE, allowed_registries
 A, B = "a" * 64, "b" * 64
 
 
+OFF = {"gate": {"policy": "None"}, "smoke": {"policy": "None"}, "watch": {"windowSeconds": 0}}
+"""A spec that lets every model in, for tests of what comes after."""
+
+
 def server(spec: Mapping[str, Any], status: Mapping[str, Any] | None = None, generation: int = 1) -> ModelServer:
-    """ModelServer team/pets."""
+    """ModelServer team/pets; without more in `spec` every model is let in."""
     metadata = {"name": "pets", "namespace": "team", "uid": "u-1", "generation": generation}
-    return parse({"metadata": metadata, "spec": spec, "status": status or {}})
+    return parse({"metadata": metadata, "spec": {**OFF, **spec}, "status": status or {}})
 
 
 def record(sha256: str, run: str = "", accuracy: str = "0.9100") -> dict[str, str]:

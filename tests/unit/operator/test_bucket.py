@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
 from catsdogs.key import RawPhoto, raw_hash, version
 from mlops_operator.api.training_run import BucketFailure, Lookup
@@ -25,11 +26,11 @@ def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Buckets]:
         yield found
 
 
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
+@pytest_asyncio.fixture
+async def bucket() -> AsyncIterator[Bucket]:
     found = Bucket()
     yield found
-    found.close()
+    await found.close()
 
 
 def expected_hash() -> str:

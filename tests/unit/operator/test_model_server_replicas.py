@@ -8,7 +8,7 @@ from mlops_operator.api.model_server import Observed
 from mlops_operator.reconcile.model_server import reconcile
 from mlops_operator.reconcile.plan import ChildRef
 from mlops_operator.reconcile.replicas import wanted_replicas
-from tests.unit.operator.model_server_world import NOW, SETTINGS, A, run, server
+from tests.unit.operator.model_server_world import NOW, SETTINGS, A, record, run, server
 
 RUN = run("demo", "True", "Completed", sha256=A)
 FROM = {"modelFrom": {"trainingRun": "demo"}}
@@ -24,7 +24,8 @@ STATUS = {"manager": "kube-controller-manager", "operation": "Update", "fieldsV1
 
 
 def at(replicas: int, *managers: dict[str, Any]) -> dict[str, Any]:
-    container = {"image": "x", "env": []}
+    model = {"MODEL_URI": record(A)["uri"], "MODEL_SHA256": A}
+    container = {"image": "x", "env": [{"name": name, "value": value} for name, value in model.items()]}
     return {
         "metadata": {"managedFields": [*managers]},
         "spec": {"replicas": replicas, "template": {"spec": {"containers": [container]}}},
@@ -68,6 +69,7 @@ def test_stop_removes_the_autoscaler_first_and_comes_back_for_the_pods() -> None
     assert [child["kind"] for child in plan.apply] == [
         "Service",
         "PodDisruptionBudget",
+        "NetworkPolicy",
         "PodMonitoring",
         "Deployment",
     ]

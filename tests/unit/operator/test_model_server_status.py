@@ -112,14 +112,17 @@ def test_what_is_served_stays_while_the_next_run_gives_no_model(
 
 def test_a_roll_is_ready_with_the_old_model_and_settled_only_with_the_new_on_all_pods() -> None:
     before = serving()
-    following = server({"modelFrom": {"trainingRun": "next"}}, SERVING, generation=2)
+    following_spec = {"modelFrom": {"trainingRun": "next"}}
+    following = server(following_spec, SERVING, generation=2)
     runs = (DONE, run("next", "True", "Completed", sha256=B))
     assert before.deployment is not None
     new = deployed(following, Observed(before.deployment, training_runs=runs))
 
     seen_too_early = Observed(before.deployment, BALANCED, before.pods, runs)
     plan = reconcile(following, seen_too_early, SETTINGS, NOW)
-    assert said(plan, "Settled") == ("False", "RollingOut", "model bbbb rolls out: 1 new of 1 pods, 1 ready")
+    assert said(plan, "Settled") == ("False", "RollingOut", "model bbbb is let in (GateOff) and rolls out")
+    assert plan.status is not None
+    following = server(following_spec, plan.status, generation=2)
 
     both = (pod(before.deployment), pod(new))
     plan = reconcile(following, Observed(new, BALANCED, both, runs), SETTINGS, NOW)
@@ -257,7 +260,7 @@ def test_without_the_kind_pod_monitoring_all_else_works_and_a_condition_says_so(
     seen = serving()
     missing = Observed(seen.deployment, BALANCED, seen.pods, (DONE,), podmonitoring_available=False)
     plan = reconcile(server(SPEC), missing, SETTINGS, NOW)
-    assert kinds(plan) == ["Service", "PodDisruptionBudget", "Deployment"]
+    assert kinds(plan) == ["Service", "PodDisruptionBudget", "NetworkPolicy", "Deployment"]
     assert said(plan, "Ready")[0] == "True"
     assert said(plan, "Monitored") == (
         "False",

@@ -126,3 +126,23 @@ async def test_a_pass_that_asks_for_another_gets_it() -> None:
         queue.add(A)
         await done.wait()
     assert calls == 3
+
+
+async def test_passes_that_wait_for_nothing_let_others_have_their_turn() -> None:
+    passes = 0
+    done = asyncio.Event()
+
+    async def process(_: Key) -> None:
+        nonlocal passes
+        passes += 1
+        if passes == 1000:
+            done.set()
+
+    async with asyncio.timeout(10), working(process) as queue:
+        for number in range(1000):
+            queue.add(Key("TrainingRun", "team", str(number)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        meanwhile = passes
+        await done.wait()
+    assert meanwhile < 100

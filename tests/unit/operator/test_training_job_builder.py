@@ -93,6 +93,7 @@ def test_job_whole() -> None:
                         "action": "FailJob",
                         "onExitCodes": {"operator": "In", "values": [65, 66, 67, 77, 78]},
                     },
+                    {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [143]}},
                 ]
             },
             "podReplacementPolicy": "Failed",
@@ -141,3 +142,68 @@ def test_controls_touch_nothing_but_what_they_name() -> None:
         "metadata": {"name": "demo", "namespace": "team", "uid": "u-job"},
         "spec": {"suspend": True},
     }
+
+
+def test_gpu_spot_pool_and_priority_place_the_pod_and_touch_nothing_else() -> None:
+    resource = run(gpu={"type": "nvidia-l4", "count": 2}, spot=True, nodePool="pool-1", priorityClassName="high")
+    key = Key(IMAGE, "photos", RAW, VERSION)
+    plain = training_job(parse(run()), key, SETTINGS)["spec"]["template"]["spec"]
+    placed = training_job(parse(resource), key, SETTINGS)["spec"]["template"]["spec"]
+    [*others, train] = placed.pop("initContainers")
+    assert others == plain["initContainers"][:-1]
+    assert train == {
+        **plain["initContainers"][-1],
+        "resources": {
+            "requests": {"cpu": "1", "memory": "4Gi"},
+            "limits": {"memory": "4Gi", "nvidia.com/gpu": "2"},
+        },
+    }
+    assert placed == {
+        **{name: value for name, value in plain.items() if name != "initContainers"},
+        "terminationGracePeriodSeconds": 15,
+        "nodeSelector": {
+            "cloud.google.com/gke-spot": "true",
+            "cloud.google.com/gke-nodepool": "pool-1",
+            "cloud.google.com/gke-accelerator": "nvidia-l4",
+        },
+        "tolerations": [
+            {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"},
+            {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        ],
+        "priorityClassName": "high",
+    }
+
+
+def test_any_gpu_will_do_where_no_type_is_named() -> None:
+    built = training_job(parse(run(gpu={"count": 1})), Key(IMAGE, "photos", RAW, VERSION), SETTINGS)
+    template = built["spec"]["template"]["spec"]
+    assert "nodeSelector" not in template
+    assert template["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def test_a_job_for_a_queue_leaves_suspend_to_kueue() -> None:
+    resource = run(suspend=True)
+    labels = {"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "low", "sweep": "a"}
+    resource["metadata"]["labels"] = labels
+    built = training_job(parse(resource), Key(IMAGE, "photos", RAW, VERSION), SETTINGS)
+    assert "suspend" not in built["spec"]
+    assert built["metadata"]["labels"] == {
+        **LABELS,
+        "kueue.x-k8s.io/queue-name": "team",
+        "kueue.x-k8s.io/priority-class": "low",
+    }
+    assert built["spec"]["template"]["metadata"]["labels"] == LABELS
+
+
+def test_a_rerun_is_told_to_the_pod() -> None:
+    built = training_job(parse(run(forceRerun=True)), Key(IMAGE, "photos", RAW, VERSION), SETTINGS)
+    [main] = built["spec"]["template"]["spec"]["containers"]
+    assert {"name": "CATSDOGS_RERUN", "value": "u-run"} in main["env"]
+
+
+def test_the_commit_may_be_a_label_and_the_annotation_wins() -> None:
+    resource = run()
+    resource["metadata"]["labels"] = {"mlops.cats-dogs.io/git-commit": "fromlabel"}
+    assert parse(resource).git_commit == "fromlabel"
+    resource["metadata"]["annotations"] = {"mlops.cats-dogs.io/git-commit": "fromannotation"}
+    assert parse(resource).git_commit == "fromannotation"

@@ -84,8 +84,23 @@ def test_empty_raw_folder_ends_the_run() -> None:
 def test_image_of_another_registry_is_refused() -> None:
     image = "registry.example.evil/trainer@sha256:" + "1" * 64
     assert passed(run(image=image), Observed()) == ended(
-        "ImageNotAllowed", f"Image {image} is from no allowed registry; allowed are: registry.example/"
+        "ImageNotAllowed",
+        f"Image {image} is from no allowed registry; allowed are: registry.example/",
+        "Use an image of an allowed registry, or have the operator's ALLOWED_REGISTRIES extended.",
     )
+
+
+def test_an_image_by_tag_is_refused_unless_told_otherwise() -> None:
+    image = "registry.example/trainer:v1"
+    assert passed(run(image=image), Observed()) == ended(
+        "ImageNotPinned",
+        f"Image {image} is not named by digest",
+        "Name the image by digest, REGISTRY/PATH@sha256:HEX, in a new TrainingRun.",
+    )
+    plan = passed(run(image=image), Observed(lookup=FOUND), settings=replace(SETTINGS, allow_tags=True))
+    assert plan.create is not None
+    [main] = plan.create["spec"]["template"]["spec"]["containers"]
+    assert (main["image"], main["imagePullPolicy"]) == (image, "Always")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +125,7 @@ def test_bucket_that_does_not_answer_is_asked_again() -> None:
         "observedGeneration": 1,
         "conditions": conditions("Unknown", "BucketUnavailable", message),
     }
-    event = Event("Normal", "BucketUnavailable", message)
+    event = Event("Warning", "BucketUnavailable", message)
     plan = passed(run(), Observed(lookup=Lookup(failure=failure)))
     assert plan == Plan(status=status, events=(event,), requeue_after=10.0)
 
@@ -141,13 +156,16 @@ def test_published_key_is_reused_without_a_pod() -> None:
         "lineage": {
             "dataVersion": "d1",
             "gitCommit": "c0ffee",
+            "trainedBy": "team/earlier",
             "mlflowRunId": "r1",
             "mlflowRunUrl": "https://mlflow.example/#/experiments/1/runs/r1",
         },
+        "warnings": ["not better than chance"],
         "conditions": conditions("True", "Reused", message),
     }
     plan = passed(run(), Observed(lookup=replace(FOUND, model=MODEL_JSON)))
-    assert plan == Plan(status=status, events=(Event("Normal", "Reused", message),))
+    warning = Event("Warning", "ResultWarning", "not better than chance")
+    assert plan == Plan(status=status, events=(Event("Normal", "Reused", message), warning))
 
 
 def test_published_result_without_digest_is_no_result() -> None:
@@ -165,16 +183,15 @@ def test_refused_job_is_tried_again_with_the_servers_words() -> None:
     assert early.status is not None
     assert early.status["conditions"] == conditions("Unknown", "Pending", message)
     assert late.status is not None
-    assert late.status["failure"]["reason"] == "NotStarted"
+    assert late.status["failure"]["reason"] == "QuotaExceeded"
     assert (early.create, late.create) == (None, None)
 
 
 def test_job_of_somebody_else_is_left_alone() -> None:
     owner = {"kind": "CronJob", "name": "nightly", "uid": "u-other", "controller": True}
-    message = "A Job demo exists already and belongs to CronJob nightly: delete it, or choose another name "
-    message += "for the run"
+    message = "A Job demo exists already and belongs to CronJob nightly"
     plan = passed(run(), Observed(job=job(owner=owner)))
-    assert plan == ended("JobNameTaken", message)
+    assert plan == ended("JobNameTaken", message, "Delete that Job, or give the run another name.")
     assert (plan.apply, plan.delete) == ((), ())
 
 

@@ -18,8 +18,10 @@ from tests.unit.operator.training_run_world import (
     SHA256,
     VERSION,
     at,
+    attempt,
     base,
     conditions,
+    counted,
     failed,
     job,
     ok,
@@ -46,13 +48,13 @@ def recorded(**more: Any) -> dict[str, Any]:
 
 def test_a_made_job_is_recorded_with_what_it_is_pinned_to() -> None:
     plan = passed(run(), Observed(job=job()))
-    status = active("Pending", "The Job is made and has no pod yet", attempts=0)
+    status = active("Pending", "The Job is made and has no pod yet")
     event = Event("Normal", "Pending", "The Job is made and has no pod yet")
-    assert plan == Plan(status=status, events=(event,), requeue_after=571.0)
+    assert plan == Plan(status=status, events=(event,), requeue_after=29.0)
 
 
-WAITING: list[tuple[str, dict[str, Any], str]] = [
-    ("being set up", pod("Pending", {}), "The pod is being set up on its node"),
+WAITING: list[tuple[str, dict[str, Any], str, str]] = [
+    ("being set up", pod("Pending", {}), "The pod is being set up on its node", "Pending"),
     (
         "no node",
         pod(
@@ -63,20 +65,25 @@ WAITING: list[tuple[str, dict[str, Any], str]] = [
             },
         ),
         "No node takes the pod: 0/1 nodes: Insufficient cpu.",
+        "Unschedulable",
     ),
     (
         "image may come",
         pod("Pending", {"ingest": {"waiting": {"reason": "ErrImagePull", "message": "i/o timeout"}}}),
         f"Image {IMAGE} can't be pulled: ErrImagePull: i/o timeout",
+        "ImagePull",
     ),
 ]
 
 
-@pytest.mark.parametrize(("seen", "message"), [w[1:] for w in WAITING], ids=[w[0] for w in WAITING])
-def test_a_pod_that_waits_says_why(seen: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("seen", "message", "reason"), [w[1:] for w in WAITING], ids=[w[0] for w in WAITING])
+def test_a_pod_that_waits_says_why(seen: dict[str, Any], message: str, reason: str) -> None:
     plan = passed(run(recorded()), Observed(job=job(), pods=(seen,)))
     assert plan.status == active("Pending", message)
-    assert (plan.events, plan.delete, plan.requeue_after) == ((), (), 572.0)
+    event = () if reason == "Pending" else (Event("Warning", reason, message),)
+    assert (plan.events, plan.delete, plan.requeue_after) == (event, (), 572.0)
+    assert plan.status is not None
+    assert passed(run(plan.status), Observed(job=job(), pods=(seen,)), seconds=40).events == ()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_a_pod_that_waits_says_why(seen: dict[str, Any], message: str) -> None:
 def test_the_stage_that_runs_or_comes_next_is_told(states: Any, stage: str, reason: str) -> None:
     plan = passed(run(recorded()), Observed(job=job(), pods=(pod("Running", states),)))
     message = f"Stage {stage} runs in pod {POD_NAME}"
-    assert plan.status == active(reason, message, stage=stage)
+    assert plan.status == active(reason, message, stage=stage, **counted(attempt()))
     assert plan.events == (Event("Normal", reason, message),)
 
 
@@ -120,6 +127,25 @@ def test_progress_is_shown_and_not_written_for_time_alone() -> None:
     ]
     assert after[0].status == first.status
     assert [plan.status["progress"]["etaSeconds"] for plan in after[1:] if plan.status] == [74, 73]
+
+
+def test_no_time_left_is_told_that_nobody_estimates_any_more() -> None:
+    shown = {"stage": "Train", "percent": 40, "epoch": 3, "etaSeconds": 84, "eta": "1m24s", "lastSeen": at(30)}
+    kept = {name: value for name, value in shown.items() if not name.startswith("eta")}
+    said = Progress("Train", CREATED + timedelta(seconds=30), 40, 3, 20, 0.8, 84)
+    training = Observed(job=job(), pods=(TRAINING,), progress=said)
+
+    def after(seconds: float, seen: Observed, **spec: Any) -> Any:
+        plan = passed(run(recorded(progress=shown), **spec), seen, seconds=seconds)
+        assert plan.status is not None
+        return plan.status["progress"]
+
+    assert after(90, training) == shown
+    assert after(91, training) == kept
+    assert after(40, Observed(job=job(), pods=(TRAINING,))) == shown
+    assert after(91, Observed(job=job(), pods=(TRAINING,))) == kept
+    assert after(40, Observed(job=job()), suspend=True) == kept
+    assert after(40, Observed(job=job(), pods=(pod("Failed", {"train": failed(1)}),))) == kept
 
 
 def test_suspend_stops_the_job_and_the_clock() -> None:
@@ -215,7 +241,7 @@ FAILURES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             "exitCode": 1,
             "message": "Stage Ingest ended with exit code 1",
             "log": LOG,
-            "hint": "Read the log below; if it names no cause, run the stage on a laptop with `dvc repro`.",
+            "hint": "Read status.failure.log; if it names no cause, run the stage on a laptop with `dvc repro`.",
             "attempt": 1,
             "time": at(25),
         },
@@ -252,7 +278,9 @@ def test_a_failed_job_ends_with_a_capsule(seen: dict[str, Any], failure: dict[st
     plan = passed(run(recorded()), Observed(job=job("Failed"), pods=(seen,)))
     reason, said = failure["reason"], f"{failure['message'].rstrip('.')}. {failure['hint']}"
     stage = {"stage": failure["stage"]} if "stage" in failure else {}
-    status = over(failure=failure, **stage, conditions=conditions("False", reason, said))
+    end = 25 if "stage" in failure else 30
+    tried = counted(attempt(reason, end), preemptions=reason == "Evicted")
+    status = over(failure=failure, **stage, **tried, conditions=conditions("False", reason, said))
     assert plan == Plan(status=status, events=(Event("Warning", reason, said),))
 
 
@@ -260,7 +288,9 @@ def test_between_attempts_the_last_failure_is_told() -> None:
     crashed = FAILURES[1]
     plan = passed(run(recorded()), Observed(job=job(), pods=(crashed[1],)))
     message = "Attempt 1 ended with StageFailed: Stage Ingest ended with exit code 1; trying again"
-    assert plan.status == active("Retrying", message, failure=crashed[2], stage="Ingest")
+    tried = counted(attempt("StageFailed", 25))
+    assert plan.status == active("Retrying", message, failure=crashed[2], stage="Ingest", **tried)
+    assert plan.events == (Event("Warning", "Retrying", message),)
     assert plan.delete == ()
 
 
@@ -279,7 +309,7 @@ def test_nothing_is_written_while_the_jobs_verdict_is_near(name: str) -> None:
     assert passed(run(recorded(), **spec), seen) == Plan(requeue_after=7171.0)
     unrecorded = passed(run(**spec), seen)
     keys = base()
-    del keys["attempts"], keys["observedGeneration"]
+    del keys["observedGeneration"]
     assert unrecorded.status == keys
 
 
@@ -288,8 +318,9 @@ LINEAGE = {"dataVersion": "d1", "mlflowRunUrl": "https://mlflow.example/x"}
 
 def test_a_complete_job_gives_model_and_lineage() -> None:
     plan = passed(run(recorded()), Observed(job=job("Complete"), pods=(trained_pod(),)))
-    message = f"Version {VERSION} is trained, test accuracy 0.9123: {MODEL['uri']}"
+    message = f"Version {VERSION} is trained, test accuracy 0.9123 (0.8900 to 0.9300): {MODEL['uri']}"
     status = over(
+        **counted(attempt("Completed", 20)),
         stage="Evaluate",
         progress={"stage": "Evaluate", "epoch": 20, "valAccuracy": "0.9000"},
         model=MODEL,

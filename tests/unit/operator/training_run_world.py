@@ -36,17 +36,30 @@ SPEC: Mapping[str, Any] = {
         "maxTrainSeconds": 600,
     },
     "resources": {"cpu": "1", "memory": "4Gi"},
+    "spot": False,
     "suspend": False,
+    "forceRerun": False,
     "activeDeadlineSeconds": 7200,
     "pendingDeadlineSeconds": 600,
     "retries": 2,
+    "maxPreemptions": 10,
     "ttlSecondsAfterFinished": 86400,
 }
 FOUND = Lookup(raw_hash=RAW, photos=4, version=VERSION)
 MODEL_JSON: Mapping[str, Any] = {
     "version": VERSION,
     "sha256": SHA256,
-    "metrics": {"testAccuracy": 0.9123456, "testAccuracyLow": 0.89, "testAccuracyHigh": 0.93, "testCount": 300},
+    "metrics": {
+        "testAccuracy": 0.9123456,
+        "testAccuracyLow": 0.89,
+        "testAccuracyHigh": 0.93,
+        "testCount": 300,
+        "testLoss": 1.25,
+        "rocAuc": 0.97,
+        "calibrationError": 0.02,
+    },
+    "sanity": {"warnings": ["not better than chance"]},
+    "stoppedBy": "epochs",
     "lineage": {
         "dataVersion": "d1",
         "gitCommit": "c0ffee",
@@ -64,6 +77,10 @@ MODEL: Mapping[str, Any] = {
     "testAccuracyLow": "0.8900",
     "testAccuracyHigh": "0.9300",
     "testCount": 300,
+    "testLoss": "1.2500",
+    "rocAuc": "0.9700",
+    "calibrationError": "0.0200",
+    "stoppedBy": "epochs",
 }
 STAGES = ("ingest", "preprocess", "eda", "train", "evaluate")
 POD_NAME = "demo-abcde"
@@ -164,7 +181,14 @@ def trained_pod() -> dict[str, Any]:
     states["train"] = ok("train", epochs=20, valAccuracy=0.9, stoppedBy="epochs")
     metrics = dict(MODEL_JSON["metrics"])
     states["evaluate"] = ok(
-        "evaluate", sha256=SHA256, dataVersion="d1", mlflowRunUrl="http://mlflow-service:5000/x", **metrics
+        "evaluate",
+        sha256=SHA256,
+        dataVersion="d1",
+        trainingRun="team/demo",
+        stoppedBy="epochs",
+        warnings=[],
+        mlflowRunUrl="http://mlflow-service:5000/x",
+        **metrics,
     )
     return pod("Succeeded", states)
 
@@ -203,11 +227,21 @@ def base(**more: Any) -> dict[str, Any]:
         "rawHash": RAW,
         "version": VERSION,
         "startTime": at(1),
-        "attempts": 1,
         "activeSince": at(1),
         "observedGeneration": 1,
         **more,
     }
+
+
+def attempt(reason: str = "", end: float = 0, number: int = 1, **more: Any) -> dict[str, Any]:
+    """An entry of status.attempts for the pod of `pod()`; with a reason it ended `end` seconds after the run began."""
+    ended = {"endTime": at(end), "reason": reason, "seconds": int(end) - 2} if reason else {}
+    return {"number": number, "pod": POD_NAME, "startTime": at(2), **ended, **more}
+
+
+def counted(*attempts: Any, retries: int = 0, preemptions: int = 0) -> dict[str, Any]:
+    """The fields of the status that count attempts."""
+    return {"attempts": list(attempts), "retries": retries, "preemptions": preemptions}
 
 
 def over(**more: Any) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def test_one_class_alone(store: Store, drawings: Path, tmp_path: Path) -> None:
 
     code, message, _ = pod(store, "cats", tmp_path / "work").run("ingest")
 
+    assert "ingest: the raw folder holds no usable dog photograph\n" in message.pop("log")
     assert (code, message) == failure(
         65, "DataError", "the raw folder holds no usable dog photograph", "put photographs into Dog/"
     )

@@ -91,6 +91,41 @@ def test_another_pod_takes_the_data_from_the_cache_and_keeps_the_first_model(
     for stage in key.STAGES:
         code, message, log = again.run(stage)
 
-        assert (code, message["summary"]) == (0, said[stage]), log
+        assert (code, message["reused"], message["summary"]) == (0, True, said[stage]), log
         assert not (again.work / "repo/.catsdogs/pid.json").exists(), "the stage was computed again"
     assert store.read("photos", f"{key.model_prefix(first.version)}model.json") == before
+
+
+def test_a_rerun_trains_anew_and_publishes_a_version_of_its_own(
+    store: Store, photos: str, finished: tuple[Pod, dict[str, Any]], tmp_path: Path
+) -> None:
+    first, said = finished
+    before = store.read("photos", f"{key.model_prefix(first.version)}model.json")
+    version = key.version(first.environment["CATSDOGS_RAW_HASH"], PARAMETERS, IMAGE, "u2")
+    again = pod(store, photos, tmp_path / "work")
+    again.environment.update(CATSDOGS_RERUN="u2", CATSDOGS_VERSION=version, CATSDOGS_RUN_UID="u2")
+
+    results = {stage: again.run(stage) for stage in key.STAGES}
+
+    assert {stage: code for stage, (code, _, _) in results.items()} == dict.fromkeys(key.STAGES, 0)
+    computed = [stage for stage, (_, message, _) in results.items() if not message["reused"]]
+    # Weights that come out the same are evaluated already.
+    assert computed == ["train"]
+    assert results["evaluate"][1]["summary"]["sha256"] == said["evaluate"]["sha256"]
+    described = json.loads(store.read("photos", f"{key.model_prefix(version)}model.json"))
+    assert (described["version"], described["lineage"]["rerunOf"]) == (version, first.version)
+    assert store.read("photos", f"{key.model_prefix(first.version)}model.json") == before
+
+
+def test_what_a_pod_finished_before_it_was_taken_away_is_pulled_by_the_next(
+    store: Store, drawings: Path, tmp_path: Path
+) -> None:
+    store.fill("taken", drawings)
+    first, second = pod(store, "taken", tmp_path / "first"), pod(store, "taken", tmp_path / "second")
+
+    computed = [first.run(stage)[1] for stage in ("ingest", "preprocess")]
+    pulled = [second.run(stage)[1] for stage in ("ingest", "preprocess", "eda")]
+
+    assert [message["reused"] for message in computed] == [False, False]
+    assert [message["reused"] for message in pulled] == [True, True, False]
+    assert [message["summary"] for message in pulled[:2]] == [message["summary"] for message in computed]

@@ -108,14 +108,16 @@ def reproduce(
     stages: list[str],
     *,
     pull: bool,
+    force: bool = False,
     started: Callable[[subprocess.Popen[str]], None],
     said: Callable[[str], None],
 ) -> Ended:
     """`dvc repro` of exactly these stages; `started` is given the process, `said` each line of DVC and the stages.
 
-    With `pull`, what another run has computed before comes from the bucket instead of being computed.
+    With `pull`, what another run has computed before comes from the bucket instead of being computed; with `force`
+    the stages themselves are computed whatever is known of them.
     """
-    options = ["--single-item", *(["--pull"] if pull else [])]
+    options = ["--single-item", *(["--pull"] if pull else []), *(["--force"] if force else [])]
     return _run(folder, ["repro", *options, *stages], started=started, said=said)
 
 

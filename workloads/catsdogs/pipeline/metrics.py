@@ -101,7 +101,7 @@ def intervals(probabilities: Array, labels: Array) -> dict[str, tuple[float, flo
     answers, losses = probabilities.argmax(axis=1), log_losses(probabilities, labels)
     drawn: dict[str, list[Array]] = {"loss": [], "auc": [], "f1-0": [], "f1-1": []}
     for _ in range(0, RESAMPLES, CHUNK):
-        weights = _resampled(labels, generator)
+        weights = resampled(labels, generator)
         drawn["loss"].append(weights @ losses / len(labels))
         drawn["auc"].append(roc_auc(probabilities[:, 1], labels, weights))
         for label in (0, 1):
@@ -110,8 +110,8 @@ def intervals(probabilities: Array, labels: Array) -> dict[str, tuple[float, flo
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
-def _resampled(labels: Array, generator: np.random.Generator) -> Array:
-    """(CHUNK, N): how often each row was drawn, as many cats and dogs as there are."""
+def resampled(labels: Array, generator: np.random.Generator) -> Array:
+    """(CHUNK, N): how often each row was drawn with replacement, as many cats and dogs as there are in labels (N,)."""
     weights = np.zeros((CHUNK, len(labels)))
     for label in (0, 1):
         rows = np.flatnonzero(labels == label)

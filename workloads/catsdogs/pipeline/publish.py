@@ -96,8 +96,14 @@ def describe(settings: Settings, tracked: tracking.Tracked) -> dict[str, Any]:
             "mlflowRunId": tracked.run_id,
             "mlflowRunUrl": tracked.url,
             "mlflowMissed": tracked.missed,
+            **({"rerunOf": plain_version(settings)} if settings.rerun else {}),
         },
     }
+
+
+def plain_version(settings: Settings) -> str:
+    """The version that the same photographs, parameters and image have where nobody asked to train them anew."""
+    return key.version(settings.raw_hash, settings.parameters, settings.image)
 
 
 def summary(described: dict[str, Any], bucket: str, missed: str) -> dict[str, Any]:
@@ -109,7 +115,10 @@ def summary(described: dict[str, Any], bucket: str, missed: str) -> dict[str, An
         "version": described["version"],
         "dataVersion": lineage["dataVersion"],
         "stoppedBy": described["stoppedBy"],
-        **{name: described["metrics"][name] for name in TEST_METRICS},
+        **{name: described["metrics"][name] for name in (*TEST_METRICS, *LOSSES, "calibrationError")},
+        "warnings": described["sanity"]["warnings"],
+        "trainingRun": lineage["trainingRun"],
+        "gitCommit": lineage["gitCommit"],
         "mlflowRunId": lineage["mlflowRunId"],
         "mlflowRunUrl": lineage["mlflowRunUrl"],
         **({"mlflowMissed": missed} if missed else {}),

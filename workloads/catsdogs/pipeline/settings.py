@@ -18,7 +18,10 @@ HINT = "the operator sets this; by hand, set it as the Job's pod template does"
 
 @dataclass(frozen=True)
 class Settings:
-    """One run as its pod sees it; `parameters` are checked and complete, `work` is the writable folder."""
+    """One run as its pod sees it; `parameters` are checked and complete, `work` is the writable folder.
+
+    `rerun`, where given, makes the version this run's own, and has it train anew.
+    """
 
     bucket: str
     version: str
@@ -29,6 +32,7 @@ class Settings:
     run_uid: str
     git_commit: str
     mlflow_uri: str
+    rerun: str
     work: Path
     termination_log: Path
     port: int
@@ -61,6 +65,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         run_uid=environment.get("CATSDOGS_RUN_UID", ""),
         git_commit=environment.get("CATSDOGS_GIT_COMMIT", ""),
         mlflow_uri=environment.get("MLFLOW_TRACKING_URI", ""),
+        rerun=environment.get("CATSDOGS_RERUN", ""),
         work=Path(environment.get("CATSDOGS_WORK", "/work")),
         termination_log=Path(environment.get("CATSDOGS_TERMINATION_LOG", "/dev/termination-log")),
         port=int(environment.get("CATSDOGS_PORT", "8080")),

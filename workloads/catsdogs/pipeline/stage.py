@@ -7,6 +7,8 @@ import json
 import os
 import sys
 import time
+import traceback
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,21 +23,25 @@ from catsdogs.pipeline.stopper import Stopper
 from catsdogs.pipeline.workspace import RAW_MANIFEST, outcome
 
 MESSAGE_BYTES = 2000
+LOG_BYTES = 1024
+LOG_LINES = 40
 
 
 def main(name: str) -> int:
     """Run stage `name` as the pod does; returns the exit code. Everything it needs is in the environment."""
     started = time.monotonic()
     log = Path(os.environ.get("CATSDOGS_TERMINATION_LOG", "/dev/termination-log"))
+    lines: deque[str] = deque(maxlen=LOG_LINES)
     try:
-        result = _run(name)
+        result = _run(name, lines)
     except Exception as error:
         known = error if isinstance(error, StageError) else disk_full(error)
         if known is None:  # the traceback goes to the log; its first line to whoever reads the status
             sys.excepthook(*sys.exc_info())
             known = StageError(Exit.CRASH, f"{type(error).__name__}: {error}".splitlines()[0], dvc.CRASH_HINT)
+            lines.extend("".join(traceback.format_exception(error)).splitlines())
         result = {"ok": False, "reason": known.reason, "message": known.message, "hint": known.hint}
-        result["exitCode"] = int(known.code)
+        result |= {"exitCode": int(known.code), "log": "\n".join(lines)}
     content = {**result, "stage": name, "seconds": round(time.monotonic() - started, 1)}
     if not content["ok"]:
         print(f"{name}: {content['message']}\n{name}: hint: {content['hint']}", file=sys.stderr, flush=True)
@@ -47,16 +53,30 @@ def main(name: str) -> int:
 
 
 def message_of(content: Mapping[str, Any]) -> bytes:
-    """The termination message: JSON of at most MESSAGE_BYTES, for which long texts are cut."""
+    """The termination message: JSON of at most MESSAGE_BYTES, for which long texts are cut.
+
+    Of `log`, which is the stage's last lines, as many go in as have room beside the rest, within LOG_BYTES.
+    """
+    said = {name: value for name, value in content.items() if name != "log"}
+    lines = str(content.get("log", ""))[-LOG_BYTES:].splitlines()
     for limit in (800, 200, 50):
-        cut = {name: value[:limit] if isinstance(value, str) else value for name, value in content.items()}
-        text = json.dumps(cut, separators=(",", ":")).encode()
-        if len(text) <= MESSAGE_BYTES:
-            return text
-    return json.dumps({name: content.get(name) for name in ("stage", "ok", "reason", "exitCode")}).encode()
+        cut = {name: value[:limit] if isinstance(value, str) else value for name, value in said.items()}
+        if len(_compact(cut)) > MESSAGE_BYTES:
+            continue
+        for first in range(len(lines)):
+            text = _compact({**cut, "log": "\n".join(lines[first:])})
+            if len(text) <= MESSAGE_BYTES:
+                return text
+        return _compact(cut)
+    return _compact({name: said.get(name) for name in ("stage", "ok", "reason", "exitCode")})
 
 
-def _run(name: str) -> dict[str, Any]:
+def _compact(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _run(name: str, lines: deque[str]) -> dict[str, Any]:
+    """The stage's result; `lines` gets what DVC and the stage print."""
     if name not in key.STAGES:
         raise config_error(f"there is no stage {name!r}", f"stages are {', '.join(key.STAGES)}")
     settings = from_environment()
@@ -66,13 +86,15 @@ def _run(name: str) -> dict[str, Any]:
     progress.serve(name, file, settings.port)
     if name == "ingest":
         prepare(settings)
-    _reproduce(settings, name, stopper)
+    reused = _reproduce(settings, name, stopper, lines)
     if name in publish.DATA:
         publish.data(settings, name)
+        if not reused:
+            keep(settings, name)
     if name == "evaluate":
         push(settings)  # before the version is closed: whoever sees it can restore its data
-        return {"ok": True, "summary": publish.model(settings)}
-    return {"ok": True, "summary": summaries.of(name, settings.repo)}
+        return {"ok": True, "reused": reused, "summary": publish.model(settings)}
+    return {"ok": True, "reused": reused, "summary": summaries.of(name, settings.repo)}
 
 
 def prepare(settings: Settings) -> None:
@@ -91,7 +113,7 @@ def prepare(settings: Settings) -> None:
             f"its raw hash is {found[:12]}, not {settings.raw_hash[:12]}",
             "create a new TrainingRun for the photographs as they are now",
         )
-    version = key.version(found, settings.parameters, settings.image)
+    version = key.version(found, settings.parameters, settings.image, settings.rerun)
     if version != settings.version:
         raise StageError(
             Exit.DATA_CHANGED,
@@ -103,18 +125,22 @@ def prepare(settings: Settings) -> None:
     previous.write(found, settings.repo)
 
 
-def _reproduce(settings: Settings, name: str, stopper: Stopper) -> None:
-    """One DVC stage. Raises StageError as the stage itself ended."""
+def _reproduce(settings: Settings, name: str, stopper: Stopper, lines: deque[str]) -> bool:
+    """One DVC stage; returns whether its result was there already, so that nothing was computed.
+
+    A rerun trains whatever is known of that training; its data are the same by their very names, and are reused.
+    Raises StageError as the stage itself ended.
+    """
     result = settings.repo / outcome(name)
     result.unlink(missing_ok=True)
     (settings.repo / PID).unlink(missing_ok=True)
-    ended = dvc.reproduce(
-        settings.repo,
-        [name],
-        pull=True,
-        started=stopper.watch,
-        said=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(line, file=sys.stderr, flush=True)
+
+    forced = bool(settings.rerun) and name == "train"
+    ended = dvc.reproduce(settings.repo, [name], pull=True, force=forced, started=stopper.watch, said=say)
     said = progress.read(result)
     if stopper.stopped:
         raise StageError(Exit.TERMINATED, f"stopped by SIGTERM in stage {name}", "run again: it goes on where it was")
@@ -123,6 +149,18 @@ def _reproduce(settings: Settings, name: str, stopper: Stopper) -> None:
     if ended.code:
         store.check(store.open_bucket(settings.bucket))  # if that is it, it says so better than DVC does
         raise dvc.failure(ended.error, f"DVC ended stage {name} with code {ended.code}")
+    return not said
+
+
+def keep(settings: Settings, name: str) -> None:
+    """Send what the stage made to the cache in the bucket: should this pod be taken away, the next one pulls it.
+
+    A cache that does not take it is only said: the stage is done, and could be done again.
+    """
+    try:
+        push(settings)
+    except StageError as error:
+        print(f"{name}: not kept for another pod: {error}", file=sys.stderr, flush=True)
 
 
 def push(settings: Settings) -> None:

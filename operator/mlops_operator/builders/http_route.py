@@ -1,0 +1,45 @@
+"""The HTTPRoute of a ModelServer: a Gateway that others run sends it a host's requests.
+
+It takes no client and does not know whether the cluster has that kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlops_operator.builders.common import labels
+from mlops_operator.builders.deployment import APP
+
+API_VERSION = "gateway.networking.k8s.io/v1"
+KIND = "HTTPRoute"
+
+
+@dataclass(frozen=True)
+class HttpRouteInputs:
+    """`gateway` is NAME or NAMESPACE/NAME; whether the route may attach there the Gateway itself decides."""
+
+    name: str
+    namespace: str
+    owner: Mapping[str, Any]
+    gateway: str
+    hostname: str
+
+
+def build_http_route(inputs: HttpRouteInputs) -> dict[str, Any]:
+    """The HTTPRoute to apply: all paths of the host to the Service's port 80."""
+    namespace, _, name = inputs.gateway.rpartition("/")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": inputs.name,
+            "namespace": inputs.namespace,
+            "labels": labels(APP, inputs.name),
+            "ownerReferences": [dict(inputs.owner)],
+        },
+        "spec": {
+            "parentRefs": [{"name": name, **({"namespace": namespace} if namespace else {})}],
+            "hostnames": [inputs.hostname],
+            "rules": [{"backendRefs": [{"name": inputs.name, "port": 80}]}],
+        },
+    }

@@ -1,0 +1,121 @@
+"""Asks pods every 3 s: the running trainers how far they are, evenly spread over that time, and the servers what
+they have answered.
+
+What they say is left in the context for the pass that it asks for; nothing is written here.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from mlops_operator import progress, serving
+from mlops_operator.api.gate import Traffic
+from mlops_operator.api.model_server import KIND as MODEL_SERVER
+from mlops_operator.api.training_run import KIND as TRAINING_RUN
+from mlops_operator.builders.candidate import APP as CANDIDATE
+from mlops_operator.builders.common import label_value
+from mlops_operator.builders.deployment import APP
+from mlops_operator.builders.job import NAME as TRAINER
+from mlops_operator.handlers.context import Context
+from mlops_operator.handlers.queue import Key
+from mlops_operator.handlers.store import INSTANCE, NAME
+from mlops_operator.status.pod import current_stage, phase
+from mlops_operator.status.run import finished
+from mlops_operator.status.server_pods import is_ready
+
+ROUND_SECONDS = 3.0
+
+
+class Trainer(NamedTuple):
+    """A pod that runs a stage of a run: the run's key and UID, the stage ("Train"), the pod's address."""
+
+    key: Key
+    uid: str
+    stage: str
+    address: str
+
+
+async def poll_progress(context: Context) -> None:
+    """Ask each running trainer once a round, until cancelled."""
+    async with progress.session() as session, asyncio.TaskGroup() as group:
+        while True:
+            trainers = running(context)
+            now = {trainer.uid for trainer in trainers}
+            context.progress = {uid: said for uid, said in context.progress.items() if uid in now}
+            for trainer in trainers:
+                group.create_task(_ask(context, session, trainer))
+                await asyncio.sleep(ROUND_SECONDS / len(trainers))
+            if not trainers:
+                await asyncio.sleep(ROUND_SECONDS)
+
+
+def running(context: Context) -> list[Trainer]:
+    """The trainers to ask: of each run that has not ended, the pod that runs a stage."""
+    found = []
+    for namespace in context.settings.namespaces:
+        for pod in context.store.all("Pod", namespace):
+            labels = pod["metadata"].get("labels", {})
+            if labels.get(NAME) != TRAINER or phase(pod) not in ("Pending", "Running"):
+                continue
+            run = context.store.get(TRAINING_RUN, namespace, labels.get(INSTANCE, ""))
+            stage, address = current_stage(pod), pod.get("status", {}).get("podIP")
+            if run is not None and not finished(run.get("status", {})) and stage and address:
+                key = Key(TRAINING_RUN, namespace, run["metadata"]["name"])
+                found.append(Trainer(key, run["metadata"]["uid"], stage, address))
+    return found
+
+
+async def _ask(context: Context, session: aiohttp.ClientSession, trainer: Trainer) -> None:
+    said = await progress.ask(session, trainer.address, trainer.stage)
+    if said is not None:
+        context.progress[trainer.uid] = said
+        context.queue.add(trainer.key)
+
+
+async def watch_servers(context: Context) -> None:
+    """Ask the pods of servers where a model is on its way in what they answer and why they don't, until cancelled."""
+    async with serving.session() as session:
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            await look_at_servers(context, session)
+
+
+async def look_at_servers(context: Context, session: aiohttp.ClientSession) -> None:
+    """One round over all pods; what is known of pods that are gone is forgotten."""
+    asked = [found for namespace in context.settings.namespaces for found in _servers_pods(context, namespace)]
+    answers = await asyncio.gather(*(_look(session, pod) for _, pod in asked))
+    traffic, complaints = {}, {}
+    for (key, pod), (counted, complaint) in zip(asked, answers, strict=True):
+        uid = pod["metadata"]["uid"]
+        if counted is not None:
+            traffic[uid] = counted
+        if complaint:
+            complaints[uid] = complaint
+        if complaint != context.complaints.get(uid, ""):
+            context.queue.add(key)
+    context.traffic.clear()
+    context.traffic.update(traffic)
+    context.complaints.clear()
+    context.complaints.update(complaints)
+
+
+def _servers_pods(context: Context, namespace: str) -> list[tuple[Key, Mapping[str, Any]]]:
+    """The pods with an address of all servers and candidates, and whose they are."""
+    found: list[tuple[Key, Mapping[str, Any]]] = []
+    for server in context.store.all(MODEL_SERVER, namespace):
+        name = server["metadata"]["name"]
+        found += (
+            (Key(MODEL_SERVER, namespace, name), pod)
+            for pod in context.store.pods(namespace, label_value(name))
+            if pod["metadata"]["labels"]["app.kubernetes.io/name"] in (APP, CANDIDATE) and pod["status"].get("podIP")
+        )
+    return found
+
+
+async def _look(session: aiohttp.ClientSession, pod: Mapping[str, Any]) -> tuple[Traffic | None, str]:
+    address = pod["status"]["podIP"]
+    if is_ready(pod):
+        return await serving.traffic(session, address), ""
+    return None, await serving.complaint(session, address)

@@ -1,0 +1,79 @@
+"""Which trainers are asked how far they are, and that it is done in turns."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from mlops_operator import progress
+from mlops_operator.handlers import polling
+from mlops_operator.handlers.polling import Trainer, poll_progress, running
+from mlops_operator.handlers.queue import Key
+from tests.unit.operator.test_context import context, ended, item
+
+LABELS = {"app.kubernetes.io/name": "cats-dogs-trainer"}
+
+
+def pod(run: str, phase: str = "Running", **labels: str) -> dict[str, Any]:
+    stage = {"name": "ingest", "state": {"running": {}}}
+    status = {"phase": phase, "podIP": f"10.0.0.{len(run)}", "initContainerStatuses": [stage]}
+    found = item("Pod", f"{run}-{phase}", 1, status=status)
+    found["metadata"]["labels"] = {**LABELS, "app.kubernetes.io/instance": run, **labels}
+    return found
+
+
+def test_the_pods_of_runs_that_go_on_are_asked() -> None:
+    here, _ = context()
+    for name in ("a", "bb"):
+        here.store.put(item("TrainingRun", name, 1, uid=f"u-{name}"))
+    here.store.put(ended(1))
+    for seen in (
+        pod("a", "Failed"),
+        pod("a", "Pending"),
+        pod("bb"),
+        pod("demo"),
+        pod("unknown"),
+        pod("server", **{"app.kubernetes.io/name": "cats-dogs-server"}),
+    ):
+        here.store.put(seen)
+    assert running(here) == [
+        Trainer(Key("TrainingRun", "team", "a"), "u-a", "Ingest", "10.0.0.1"),
+        Trainer(Key("TrainingRun", "team", "bb"), "u-bb", "Ingest", "10.0.0.2"),
+    ]
+
+
+async def test_they_are_asked_one_after_the_other_and_what_is_over_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here, queue = context()
+    asked: list[str] = []
+    waits: list[float] = []
+    twice = asyncio.Event()
+
+    async def ask(_: aiohttp.ClientSession, address: str, stage: str) -> progress.Progress | None:
+        asked.append(address)
+        if len(asked) == 4:
+            twice.set()
+        return progress.clean({"stage": "ingest"}, stage, progress.datetime.now(progress.UTC))
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await real(0)
+
+    real = asyncio.sleep
+    monkeypatch.setattr(progress, "ask", ask)
+    monkeypatch.setattr(polling.asyncio, "sleep", sleep)
+    here.progress = {"u-over": progress.Progress("Train", progress.datetime.now(progress.UTC))}
+    for name in ("a", "bb"):
+        here.store.put(item("TrainingRun", name, 1, uid=f"u-{name}"))
+        here.store.put(pod(name))
+    task = asyncio.create_task(poll_progress(here))
+    async with asyncio.timeout(10):
+        await twice.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert asked[:4] == ["10.0.0.1", "10.0.0.2"] * 2
+    assert set(waits) == {1.5}
+    assert set(here.progress) == {"u-a", "u-bb"}
+    assert queue.take()[:2] == [Key("TrainingRun", "team", "a"), Key("TrainingRun", "team", "bb")]
