@@ -18,8 +18,11 @@ def candidate_name(server: str) -> str:
 
 
 def build_candidate(inputs: DeploymentInputs) -> dict[str, Any]:
-    """The Deployment to apply: the server's own pod template under another label, with one replica."""
-    body = build_deployment(replace(inputs, replicas=1))
+    """The Deployment to apply: the server's own pod template under another label, with one replica.
+
+    It asks for no API key: its NetworkPolicy lets in the judge alone, which has none.
+    """
+    body = build_deployment(replace(inputs, replicas=1, api_keys_secret=""))
     chosen, marked = selector(APP, inputs.name), labels(APP, inputs.name)
     template = body["spec"]["template"]
     pod = {name: value for name, value in template["spec"].items() if name != "topologySpreadConstraints"}

@@ -17,7 +17,8 @@ def answered(*requests: tuple[str, str, float]) -> str:
     """The server's own metrics after these answers: route, status, seconds."""
     metrics = Metrics()
     for route, status, seconds in requests:
-        metrics.requests.labels("POST", route, status).observe(seconds)
+        error = status if status >= "500" else ""
+        metrics.requests.labels("POST", "http", route, status, error).observe(seconds)
     return metrics.text().decode()
 
 
