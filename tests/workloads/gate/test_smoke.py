@@ -224,10 +224,10 @@ HEALTHY: Answer = (200, {"status": "healthy", "model_loaded": True, "sha256": DI
 GOOD = {"label": "cat", "confidence": 0.9, "probabilities": {"cat": 0.9, "dog": 0.1}, "model": {"sha256": DIGEST}}
 
 
-def told(health: Answer, predict: Answer | None = (200, GOOD), pictures: int = 1, seconds: float = 0.0) -> str:
+def told(health: Answer, predict: Answer | None = (200, GOOD), seconds: float = 0.0, limit: float = 0.0) -> str:
     expected: Callable[[bytes], dict[str, float]] = lambda _: {"cat": 0.9, "dog": 0.1}  # noqa: E731
     with fake(health, predict, seconds) as url:
-        return smoke.ask(url, DIGEST, [Picture("p", CAT)] * pictures, expected, limit=100)[1]
+        return smoke.ask(url, DIGEST, [Picture("p", CAT)] * 3, expected, limit)[1]
 
 
 def test_the_fake_of_these_tests_passes() -> None:
@@ -254,19 +254,19 @@ def test_a_pod_whose_answer_is_wrong(predict: Answer, failure: str) -> None:
     assert failure in told(HEALTHY, predict)
 
 
-def test_a_pod_that_is_slow_on_some() -> None:
-    assert told(HEALTHY, seconds=0.15, pictures=3).startswith("the 95th percentile of 3 answers is ")
+def test_a_pod_that_is_slow() -> None:
+    assert told(HEALTHY, seconds=0.15, limit=100).startswith("the 95th percentile of 3 answers is ")
 
 
 def test_a_pod_that_never_answers_ends_with_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smoke, "BUDGET", 1.0)
+    monkeypatch.setattr(smoke, "BUDGET", 3.0)
 
     assert told(HEALTHY, None) == "p: no answer to /predict: timed out"
 
 
 @pytest.mark.parametrize("status", ["loading", "failed"])
 def test_a_pod_that_does_not_become_healthy(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smoke, "BUDGET", 1.0)
+    monkeypatch.setattr(smoke, "BUDGET", 3.0)
 
     failure = told((503, {"status": status, "model_loaded": False, "reason": "SHA-256 is 1, not 2"}))
 
