@@ -81,7 +81,8 @@ def kubectl(control_plane: Cluster) -> Kubectl:
     ask("apply", "--server-side", "-f", str(ROOT / "crds"))
     ask("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     rendered = ask("kustomize", str(ROOT / "deploy/overlays/local/cats-dogs"))
-    ask("create", "namespace", "mlops-system")
+    system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mlops-system"}}
+    ask("apply", "--server-side", "-f", "-", given=system)  # another module may have made it
     ask("apply", "--server-side", "-f", str(ROOT / "deploy/base/service-account.yaml"))
     ask("apply", "--server-side", "-f", "-", given=rendered)
     ask("create", "-f", "-", given=(ROOT / "examples/01-trainingrun.yaml").read_text())

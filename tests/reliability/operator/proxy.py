@@ -21,7 +21,7 @@ from yarl import URL
 from tests.reliability.operator.calls import ANSWERS, CUTS, KILLS, WATCHES, Call, Fault, call_of
 
 FOREVER = 600.0
-REPLAY_SECONDS = 4.0
+LISTS_AT_START = 2  # the operator's own, and the one before its watch
 HOP = ("host", "accept-encoding", "connection", "content-length", "transfer-encoding", "content-encoding")
 REASONS = {
     "409": "Conflict",
@@ -48,7 +48,8 @@ class Proxy:
         self._matched = 0
         self._lists: dict[tuple[str, str], str] = {}
         self._snapshot: dict[tuple[str, str], bytes] = {}
-        self._replay_until = 0.0
+        self._stale: dict[tuple[str, str], int] = {}
+        self._held = asyncio.Lock()  # no write passes while a snapshot is taken
         self._runner: web.ServerRunner | None = None
         self.url = ""
 
@@ -68,9 +69,9 @@ class Proxy:
             await self._runner.cleanup()
 
     def replay(self) -> None:
-        """Answer lists as they were before the write that the fault names, for some seconds."""
-        self._replay_until = asyncio.get_running_loop().time() + REPLAY_SECONDS
-        self.met += 1
+        """Answer the lists of the next start as they were before the write that the fault names."""
+        self._stale = dict.fromkeys(self._snapshot, LISTS_AT_START)
+        self.met += bool(self._snapshot)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -96,8 +97,10 @@ class Proxy:
         if fault == "kill-before":
             self.kill()
             return _tear(request)
-        if fault == "replay":
-            await self._take_snapshot(request.headers)
+        if call.writes:
+            async with self._held:
+                if fault == "replay":
+                    await self._take_snapshot(request.headers)
         answer = await asyncio.shield(self._forward(request, call, body))
         if fault in ("lost", "kill-unanswered"):
             if fault != "lost":
@@ -137,7 +140,8 @@ class Proxy:
     async def _forward(self, request: web.BaseRequest, call: Call, body: bytes) -> web.Response:
         if call.verb == "list":
             collection = (request.path, request.query.get("labelSelector", ""))
-            if asyncio.get_running_loop().time() < self._replay_until and collection in self._snapshot:
+            if self._stale.get(collection, 0):
+                self._stale[collection] -= 1
                 return web.Response(body=self._snapshot[collection], content_type="application/json")
             self._lists[collection] = request.raw_path
         async with self._ask(request.method, request.raw_path, request.headers, body) as answer:
