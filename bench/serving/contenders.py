@@ -17,7 +17,7 @@ from bench.store import free_port
 from catsdogs import model
 
 ROOT = Path(__file__).parents[2]
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0  # LitServe imports torch in each of its workers
 TICKS = os.sysconf("SC_CLK_TCK")
 # What workloads/Dockerfile.server sets.
 SERVER = {

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import uvloop
 
 from catsdogs.server import api, protocol, serve
 from tests.workloads.server.samples import picture
@@ -30,13 +31,15 @@ def address(context: api.Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
     listener = serve._listen("127.0.0.1", 0)
     assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "answers would wait for ACKs"
     name = listener.getsockname()
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    thread = threading.Thread(target=lambda: runner.run(server.serve([listener])))
     thread.start()
     try:
         yield name
     finally:
         server.should_exit = True
         thread.join()
+        runner.close()
 
 
 def exchange(address: tuple[str, int], *pieces: bytes, drip: bytes = b"") -> bytes:
