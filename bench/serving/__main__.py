@@ -32,7 +32,7 @@ def main() -> None:
         load = os.getloadavg()[0]
         print(f"{os.cpu_count()} cores, load {load:.1f}; {given.rounds} rounds of {given.seconds:g} s: median (range)")
         for setting in _settings(given.settings, photos, model, work):
-            tuned = tuning.best(python, setting)
+            tuned = dict(zip(tuning.NAMES, given.tuned, strict=True)) if given.tuned else tuning.best(python, setting)
             print(f"\n{setting.name}; LitServe tuned: {tuned}", flush=True)
             with measure.servers(python, setting, tuned) as running:
                 rounds = [measure.one_round(setting, running, given.seconds) for _ in range(given.rounds)]
@@ -61,6 +61,7 @@ def _options() -> argparse.Namespace:
     options.add_argument("--seconds", type=float, default=2.0, help="of each measurement of each side")
     options.add_argument("--open-seconds", type=float, default=20.0, help="of the open loop")
     options.add_argument("--settings", nargs="*", default=SETTINGS, choices=SETTINGS, help="what is sent to what model")
+    options.add_argument("--tuned", nargs=4, metavar=tuning.NAMES, help="LitServe's settings, instead of the trials")
     options.add_argument("--train-seconds", type=int, default=90)
     return options.parse_args()
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from bench.serving import contenders, measure
 from bench.serving.measure import Setting
 
+NAMES = ("WORKERS", "BATCH", "BATCH_SECONDS", "FAST_QUEUE")
 GRID = [
-    {"WORKERS": workers, "BATCH": batch, "BATCH_SECONDS": seconds, "FAST_QUEUE": queue}
+    dict(zip(NAMES, (workers, batch, seconds, queue), strict=True))
     for workers in ("1", "2")
     for batch, seconds in (("1", "0"), ("4", "0.001"), ("8", "0.005"))
     for queue in ("0", "1")

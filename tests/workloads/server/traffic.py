@@ -14,6 +14,8 @@ from http.client import HTTPConnection, HTTPException
 
 LOST = 0  # the status of a request that got no answer
 ANSWER_SECONDS = 60.0
+# A connection that lies idle this long is not used again: the server closes it after 5 s, perhaps just now.
+IDLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,12 @@ class Channel:
     def __init__(self, port: int) -> None:
         self.port = port
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.last = 0.0
 
     async def ask(self, *pieces: bytes) -> Answer:
         """The answer; status LOST when none came. Closed afterwards where the server says so."""
+        if time.monotonic() > self.last + IDLE_SECONDS:
+            self.close()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 if self.streams is None:
@@ -72,6 +77,7 @@ class Channel:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.last = time.monotonic()
         if headers.get("connection", "").lower() == "close":
             self.close()
         return Answer(int(lines[0].split()[1]), headers, body)
