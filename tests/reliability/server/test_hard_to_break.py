@@ -79,8 +79,8 @@ async def test_slow_senders(server: real.Server, capsys: pytest.CaptureFixture[s
 
 
 async def test_overload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a network of some 50 ms a picture, so that the clients, which share the cores, cost little beside it."""
-    slow = write_model(tmp_path, imageSize=512)
+    """With a network of some 0.2 s a picture, so that the clients, which share the cores, cost little beside it."""
+    slow = write_model(tmp_path, imageSize=1024)
     running = await asyncio.to_thread(real.start, slow, tmp_path, DRAIN_SECONDS="0")
     try:
         found = await attacks.overload(running, 60)

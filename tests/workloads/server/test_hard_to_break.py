@@ -49,7 +49,7 @@ async def test_slow_senders_are_closed_and_the_others_served(server: real.Server
 
 async def test_overload_is_refused_with_a_time_to_come_back(tmp_path: Path) -> None:
     slow = write_model(tmp_path, imageSize=512)
-    running = await asyncio.to_thread(real.start, slow, tmp_path, QUEUE_LIMIT="4", DRAIN_SECONDS="0")
+    running = await asyncio.to_thread(real.start, slow, tmp_path, QUEUE_LIMIT="16", DRAIN_SECONDS="0")
     try:
         found = await attacks.overload(running, 4, quiet=2)
     finally:
