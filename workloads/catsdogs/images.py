@@ -12,7 +12,13 @@ from PIL import Image, ImageOps
 
 # Above any common camera; a JPEG is shrunk while it is decoded, a PNG has to be unpacked whole.
 MAX_PIXELS = {"JPEG": 50_000_000, "PNG": 25_000_000}
+# A progressive JPEG is held whole as coefficients, 2 to 6 bytes a pixel, and each of its scans goes over all of them:
+# without limits 10 MB of empty scans would keep a core busy for hours. Cameras and editors write 1 to 20 scans; the
+# count includes those of previews.
+MAX_PROGRESSIVE_PIXELS = 25_000_000
+MAX_SCANS = 64
 JPEG_MAGIC = b"\xff\xd8\xff"
+SCAN = b"\xff\xda"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 # Pillow's own check only warns below twice its limit; ours, right after the header, is the strict one.
 Image.MAX_IMAGE_PIXELS = None
@@ -37,10 +43,7 @@ def decode(data: bytes, size: int) -> torch.Tensor:
     except Exception as error:
         raise BadImage(f"the {kind} header can't be read: the file is damaged or cut off") from error
     with image:
-        width, height = image.size
-        if width * height > MAX_PIXELS[kind]:
-            allowed = f"{MAX_PIXELS[kind] // 1_000_000} megapixels"
-            raise BadImage(f"the picture is too large: {width} x {height} pixels, allowed are {allowed}")
+        _check_cost(image, kind, data)
         try:
             # At least twice the wanted size stays, so that antialiasing has something to work on.
             image.draft(None, (2 * size, 2 * size))
@@ -49,6 +52,16 @@ def decode(data: bytes, size: int) -> torch.Tensor:
         except Exception as error:
             # Decoders raise whatever they like (OSError, SyntaxError, struct.error, zlib.error...).
             raise BadImage(f"the {kind} data can't be decoded: {_one_line(error)}") from error
+
+
+def _check_cost(image: Image.Image, kind: str, data: bytes) -> None:
+    most = MAX_PROGRESSIVE_PIXELS if image.info.get("progressive") else MAX_PIXELS[kind]
+    width, height = image.size
+    if width * height > most:
+        allowed = f"{most // 1_000_000} megapixels"
+        raise BadImage(f"the picture is too large: {width} x {height} pixels, allowed are {allowed}")
+    if kind == "JPEG" and data.count(SCAN) > MAX_SCANS:
+        raise BadImage(f"the JPEG has {data.count(SCAN)} scans, allowed are {MAX_SCANS}: save it anew")
 
 
 def _kind(data: bytes) -> str:

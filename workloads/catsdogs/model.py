@@ -16,6 +16,8 @@ from torch import nn
 # Channel means and deviations of natural photographs (ImageNet), on the 0..1 scale.
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
+_SCALE = torch.tensor([1.0 / (255.0 * d) for d in DEVIATION]).view(1, 3, 1, 1)
+_SHIFT = torch.tensor([m / d for m, d in zip(MEAN, DEVIATION, strict=True)]).view(1, 3, 1, 1)
 
 
 class ModelFileError(ValueError):
@@ -55,7 +57,10 @@ class _Blocks(nn.Module):
         self.head = nn.Linear(2 * widths[-1], 2)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        maps = self.features(batch)
+        return self.answer(self.features(batch))
+
+    def answer(self, maps: torch.Tensor) -> torch.Tensor:
+        """The last block's maps (N, C, H, W) to logits (N, 2)."""
         # Mean says how much of a texture there is, maximum whether it is there at all.
         pooled = torch.cat((maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))), dim=1)
         logits: torch.Tensor = self.head(pooled)
@@ -88,10 +93,8 @@ def build(architecture: str) -> nn.Module:
 
 def normalize(batch: torch.Tensor) -> torch.Tensor:
     """uint8 (N, 3, S, S) in 0..255 to float32 of mean 0 and deviation 1 per channel, in channels_last."""
-    scale = torch.tensor([1.0 / (255.0 * d) for d in DEVIATION]).view(1, 3, 1, 1)
-    shift = torch.tensor([m / d for m, d in zip(MEAN, DEVIATION, strict=True)]).view(1, 3, 1, 1)
-    floats = batch.to(torch.float32).contiguous(memory_format=torch.channels_last)
-    return floats.mul_(scale.to(batch.device)).sub_(shift.to(batch.device))
+    floats = batch.to(torch.float32, memory_format=torch.channels_last)
+    return floats.mul_(_SCALE.to(batch.device)).sub_(_SHIFT.to(batch.device))
 
 
 def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from catsdogs import images
+from tests.workloads.server.bad_pictures import many_scans
 from tests.workloads.server.samples import encoded, picture
 
 
@@ -85,6 +86,11 @@ def _png_header(width: int, height: int) -> bytes:
         (picture("WEBP"), "not a JPEG or PNG picture: send one of these two formats"),
         (b"\xff\xd8\xff" + b"x" * 99, "the JPEG header can't be read: the file is damaged or cut off"),
         (images.PNG_MAGIC, "the PNG header can't be read: the file is damaged or cut off"),
+        (many_scans(60), "the JPEG has 66 scans, allowed are 64: save it anew"),
+        (
+            picture("JPEG", "L", (6000, 4200), progressive=True),
+            "the picture is too large: 6000 x 4200 pixels, allowed are 25 megapixels",
+        ),
         (_png_header(20_000, 20_000), "the picture is too large: 20000 x 20000 pixels, allowed are 25 megapixels"),
     ],
 )

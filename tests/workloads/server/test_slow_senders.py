@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import uvloop
 
 from catsdogs.server import api, protocol, serve
 from tests.workloads.server.samples import picture
@@ -30,13 +31,15 @@ def address(context: api.Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
     listener = serve._listen("127.0.0.1", 0)
     assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "answers would wait for ACKs"
     name = listener.getsockname()
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    thread = threading.Thread(target=lambda: runner.run(server.serve([listener])))
     thread.start()
     try:
         yield name
     finally:
         server.should_exit = True
         thread.join()
+        runner.close()
 
 
 def exchange(address: tuple[str, int], *pieces: bytes, drip: bytes = b"") -> bytes:
@@ -96,3 +99,25 @@ def test_a_body_without_end_after_an_answer_is_closed(address: tuple[str, int]) 
 
 def test_what_is_no_http_is_refused(address: tuple[str, int]) -> None:
     assert exchange(address, b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /" + b"a" * 300_000,
+        b"GET /live HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 300_000,
+        b"GET /live HTTP/1.1\r\n" + b"a: b\r\n" * 60_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;" + b"x" * 300_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nTrailer: " + b"x" * 300_000,
+    ],
+    ids=["path", "header", "headers", "chunk extension", "trailer"],
+)
+def test_headers_have_an_end(address: tuple[str, int], sent: bytes) -> None:
+    answer = exchange(address, sent)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+
+
+def test_many_small_chunks_are_a_body(address: tuple[str, int]) -> None:
+    chunks = b"".join(b"10\r\n" + JPEG[at : at + 16].ljust(16) + b"\r\n" for at in range(0, len(JPEG), 16))
+    answer = exchange(address, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n" + LAST)
+    assert answer.count(b"HTTP/1.1 200 OK") == 2

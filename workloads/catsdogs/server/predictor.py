@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from catsdogs import images, key, model
+from catsdogs.server import inference
 
 WARM_UP_PASSES = 3
 
@@ -48,6 +49,7 @@ class Predictor:
             raise model.ModelFileError(f"the model's classes are {self.classes}, not {key.CLASSES}")
         if not 8 <= self.image_size <= 1024 or not self.temperature > 0:
             raise model.ModelFileError(f"imageSize {self.image_size} or temperature {self.temperature}")
+        self.network = inference.fast(module, self.image_size)
 
     def predict(self, picture: bytes) -> Prediction:
         """The answer for one JPEG or PNG. Raises images.BadImage."""
@@ -68,9 +70,9 @@ class Predictor:
         return Prediction(dict(zip(self.classes, row, strict=True)), resized - begin, end - resized)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """uint8 (N, 3, S, S) to probabilities (N, 2)."""
+        """uint8 (1, 3, S, S) to probabilities (1, 2)."""
         with torch.inference_mode():
-            logits = self.module(model.normalize(batch))
+            logits = self.network(model.normalize(batch))
             return model.probabilities(logits, self.temperature)
 
     def warm_up(self) -> None:

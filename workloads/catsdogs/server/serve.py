@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp
 
 from catsdogs.server import api, health, loading
@@ -38,7 +39,8 @@ class _Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, drain, return. Raises ConfigError when a port can't be had."""
-    asyncio.run(_run(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings))
 
 
 async def _run(settings: Settings) -> None:
@@ -100,7 +102,7 @@ def _server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
         app,
         http=with_deadline(settings.receive_seconds),
         ws="none",
-        loop="asyncio",
+        loop="uvloop",
         lifespan="off",
         log_config=None,
         access_log=False,
