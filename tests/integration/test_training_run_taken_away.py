@@ -132,7 +132,7 @@ def kueue_holds(kubectl: Kubectl) -> None:
 
 @pytest.mark.skipif(
     os.environ.get("KUBERNETES") == "1.35",
-    reason="Kueue is played by a MutatingAdmissionPolicy: not in Kubernetes 1.35",
+    reason="played by a MutatingAdmissionPolicy, new in 1.36",
 )
 def test_kueue_starts_and_stops_a_run_in_its_queue(kubectl: Kubectl, operator: Operator) -> None:
     kueue_holds(kubectl)
