@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. The others are parts of them.
-.PHONY: demo down test reliability check format lock clean operator-local help
+.PHONY: demo down test minors reliability check format lock clean operator-local help
 .DEFAULT_GOAL := help
 
 PYTHON := .venv/bin/python
@@ -16,7 +16,10 @@ down: .venv/.ready ## remove the demo's cluster and all it left on the machine; 
 test: check ## all tests, on a real API server and a real node too (60 minutes when nothing is cached) [CONTEXT=name]
 	@$(PYTHON) -m pytest
 
-reliability: .venv/.ready ## what takes long: trainings killed again and again, an object store in bad weather
+minors: .venv/.ready ## the integration tests on the oldest and the newest supported Kubernetes
+	@for minor in 1.35 1.37; do KUBERNETES=$$minor $(PYTHON) -m pytest tests/integration || exit 1; done
+
+reliability: .venv/.ready ## what takes long: an operator under every fault, trainings killed, a store in bad weather
 	@$(PYTHON) -m pytest tests/reliability
 
 check: .venv/.ready ## lint, types, layers: seconds

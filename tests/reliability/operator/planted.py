@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 from kopf._cogs.clients import watching
 
 from mlops_operator import cluster
@@ -42,7 +43,7 @@ def _create_tried_again_under_another_name() -> None:
     async def create(self: Any, body: Any) -> Any:
         try:
             return await _create(self, body)
-        except (OSError, TimeoutError):
+        except (aiohttp.ClientError, OSError, TimeoutError):
             name = f"{body['metadata']['name']}-again"
             return await _create(self, {**body, "metadata": {**body["metadata"], "name": name}})
 

@@ -8,6 +8,7 @@ from mlops_operator.handlers.queue import Key, WorkQueue
 from mlops_operator.handlers.training_run import gather
 from tests.unit.operator.training_run_world import SETTINGS, at, attempt, base, counted, failed, job, pod, run
 
+DONE = base(conditions=[{"type": "Finished", "status": "True", "lastTransitionTime": at(5)}])
 KEY = Key("TrainingRun", "team", "demo")
 
 
@@ -15,9 +16,19 @@ async def nothing(key: Key) -> float | None:
     return None
 
 
-def context() -> Context:
-    """An operator that sees the run and its Job, and has no API server to ask."""
-    found = Context(SETTINGS, cluster=None, bucket=Bucket(), queue=WorkQueue(nothing))  # type: ignore[arg-type]
+class Live:
+    """An API server that has one Job, or none."""
+
+    def __init__(self, found: dict[str, Any] | None) -> None:
+        self.found = found
+
+    async def read(self, *where: str) -> dict[str, Any] | None:
+        return self.found
+
+
+def context(cluster: Live | None = None) -> Context:
+    """An operator that sees the run and its Job; without `cluster` it has no API server to ask."""
+    found = Context(SETTINGS, cluster=cluster, bucket=Bucket(), queue=WorkQueue(nothing))  # type: ignore[arg-type]
     found.seen("ADDED", job(counts={"active": 1}))
     return found
 
@@ -59,12 +70,16 @@ async def test_those_of_another_job_are_not_heard() -> None:
 
 
 async def test_nothing_is_kept_of_runs_that_are_over_or_gone() -> None:
-    here = context()
+    here = context(Live(None))
     here.seen("DELETED", trainer("Failed"))
     here.seen("DELETED", run())
     assert here.departed == {}
     here.seen("DELETED", trainer("Failed"))
-    here.store.remove("Job", "team", "demo")
-    done = base(conditions=[{"type": "Finished", "status": "True", "lastTransitionTime": at(5)}])
-    await gather(here, run(done))
+    await gather(here, run(DONE))
     assert here.departed == {}
+
+
+async def test_a_job_that_seems_to_run_after_its_runs_end_is_looked_at_before_it_is_deleted() -> None:
+    ended = job("Complete")
+    assert (await gather(context(Live(ended)), run(DONE))).job == ended
+    assert (await gather(context(Live(None)), run(DONE))).job is None
