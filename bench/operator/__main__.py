@@ -30,7 +30,9 @@ async def measure(here: world.World, admin: Api, given: argparse.Namespace) -> N
         bursts: dict[str, list[Burst]] = defaultdict(list)
         for number in range(given.rounds):
             for name in given.peers:
-                bursts[name].append(await burst(here, admin, await fresh("burst", name, number), given.runs))
+                peer = await fresh("burst", name, number)
+                bursts[name].append(await burst(here, admin, peer, given.runs))
+                print(f"burst {number + 1} of {given.rounds}, {name}: {bursts[name][-1].served:.1f} s", flush=True)
         report.show_bursts(bursts)
     if "lives" in given.scenes:
         lived: dict[str, list[Lives]] = defaultdict(list)
