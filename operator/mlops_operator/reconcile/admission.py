@@ -213,10 +213,11 @@ def _not_ready(question: Question, waiting: Decision, since: datetime) -> Decisi
     """The candidate's pod is on its way, or never gets there: by its own words, or by those of the cluster."""
     observed, model = question.observed, question.target.model
     assert model is not None
-    complaints = [observed.complaints.get(pod["metadata"]["uid"], "") for pod in observed.candidate_pods]
+    pods = [pod for pod in observed.candidate_pods if _serves(pod, model)]  # and not one of the candidate before
+    complaints = [observed.complaints.get(pod["metadata"]["uid"], "") for pod in pods]
     if said := next(filter(None, complaints), ""):
         return refuse(question, "SmokeFailed", f"the candidate's pod does not get ready: {said}")
-    trouble = find_trouble(observed.candidate_pods, observed.candidate)
+    trouble = find_trouble(pods, observed.candidate)
     waited = (question.now - since).total_seconds()
     blamed = trouble is None or trouble.reason in MODEL_TROUBLES
     if waited >= CANDIDATE_SECONDS and blamed:

@@ -368,6 +368,18 @@ def test_a_candidate_that_says_why_it_is_not_ready_is_refused_with_its_words() -
     assert said(plan, "CandidateAccepted") == ("False", "SmokeFailed", text)
 
 
+def test_what_the_candidate_before_complains_of_is_not_held_against_the_next() -> None:
+    world = World().serving_old()
+    world.step(training_runs=(OLD, NEW))
+    ill = world.started()["candidate_pods"][0]
+    ill["status"]["conditions"] = []
+    complaints = {"uid-pets-candidate-1": "SHA-256 is c, not b"}
+    world.step(candidate_pods=(ill,), complaints=complaints)
+    newest = run("newest", "True", "Completed", sha256="c" * 64, labels=LABELS, created="2026-01-03T00:00:00Z")
+    plan = world.step(training_runs=(OLD, NEW, newest), complaints=complaints)
+    assert said(plan, "CandidateAccepted")[:2] == ("Unknown", "StartingCandidate")
+
+
 @pytest.mark.parametrize(("reason", "refused"), [("CrashLoopBackOff", True), ("ImagePullBackOff", False)])
 def test_trouble_of_the_cluster_is_not_the_models_fault(reason: str, refused: bool) -> None:
     world = World().serving_old()
