@@ -11,7 +11,7 @@ import pytest
 from devcluster import cluster
 from devcluster.progress import Reporter
 from tests.integration.figures import FIGURES
-from tests.integration.world import IMAGE, NAMESPACE, RAW, Kubectl, Operator, install
+from tests.integration.world import IMAGE, NAMESPACE, RAW, ROOT, Kubectl, Operator, install
 from tests.unit.operator.bucket_server import Buckets, bucket_server
 
 NOT_OURS = "The Job can't make a pod"  # what the Job controller was refused, not the operator
@@ -21,6 +21,9 @@ NOT_OURS = "The Job can't make a pod"  # what the Job controller was refused, no
 def control_plane() -> Iterator[cluster.Cluster]:
     """A control plane of its own, gone at the end; fails, never skips, where it can't start."""
     with cluster.isolated_control_plane(Reporter(), os.environ.get("KUBERNETES") or "1.36") as running:
+        ask = Kubectl(running, "default")
+        ask("apply", "--server-side", "-f", str(ROOT / "tests/integration/http_routes.yaml"))
+        ask("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         yield running
 
 

@@ -34,6 +34,8 @@ PATHS = {
     "Service": ("/api/v1", "services"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
     "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
     "PodMonitoring": ("/apis/monitoring.googleapis.com/v1", "podmonitorings"),
 }
 WATCHED = ("TrainingRun", "Job", "Pod")

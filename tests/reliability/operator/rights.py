@@ -18,7 +18,9 @@ from tests.reliability.operator.api import Object
 from tests.reliability.operator.calls import Call, Fault
 from tests.reliability.operator.world import TroubleError, World
 
-CHILDREN = ("Deployment", "Service", "PodDisruptionBudget", "PodMonitoring")
+CHILDREN = ("Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "HTTPRoute", "PodMonitoring")
+UNJUDGED = {"gate": {"policy": "None"}, "smoke": {"policy": "None"}}
+ROUTE = {"gateway": "public", "hostname": "pets.example.com"}
 SERVER = {"apiVersion": "mlops.cats-dogs.io/v1alpha1", "kind": "ModelServer", "metadata": {"name": "server"}}
 # The server's status is refused once, so that the operator has to read it anew.
 CONFLICT = Fault("409", Call("patch", "modelservers/status"))
@@ -53,16 +55,25 @@ def role_without(right: Call) -> Object:
 
 
 async def work(world: World) -> None:
-    """A run that trains, one whose Job is given up, and a model server with and without an autoscaler."""
+    """Runs that train, that have to be given up, and whose Job can make no pod; a model server with and without an
+    autoscaler, and one whose candidate is started and, when it is stopped, taken away again."""
     world.kubelet.scripts["no-image"] = [kubelet.lacks_its_image]
     await world.create("good")
     await world.create("no-image", parameters={"seed": 2})
+    await world.create("no-class", parameters={"seed": 3}, priorityClassName="nobody-has-it")
     await world.until("the ends", lambda: world.finished("good") and world.finished("no-image"))
+    await world.until("why there is no pod", lambda: "nobody-has-it" in str(world.run("no-class").get("status")))
+    await world.delete("no-class")
     source = {"modelFrom": {"trainingRun": "good"}}
-    await world.api.create(world.namespace, {**SERVER, "spec": {**source, "autoscaling": {"maxReplicas": 3}}})
+    given = {**source, **UNJUDGED, "expose": {"route": ROUTE}, "autoscaling": {"maxReplicas": 3}}
+    await world.api.create(world.namespace, {**SERVER, "spec": given})
+    await world.api.create(world.namespace, {**SERVER, "metadata": {"name": "judged"}, "spec": source})
     await _children(world, (*CHILDREN, "HorizontalPodAutoscaler"))
     await world.api.patch("ModelServer", world.namespace, "server", {"spec": {"autoscaling": None, "replicas": 2}})
     await world.until_async("no autoscaler", lambda: _gone(world, "HorizontalPodAutoscaler"))
+    await world.until_async("a candidate", lambda: _there(world, "Deployment", "judged-candidate"))
+    await world.api.patch("ModelServer", world.namespace, "judged", {"spec": {"stop": True}})
+    await world.until_async("no candidate", lambda: _gone(world, "Deployment", "judged-candidate"))
     await world.until("the Job goes in time", lambda: "ttlSecondsAfterFinished" in _job(world).get("spec", {}))
     await world.until("no Job", lambda: "no-image" not in world.seen.objects["Job"])
 
@@ -74,8 +85,12 @@ async def _children(world: World, kinds: tuple[str, ...]) -> None:
     await world.until_async(f"{kinds} are there", there)
 
 
-async def _gone(world: World, kind: str) -> bool:
-    return await world.api.get(kind, world.namespace, "server") is None
+async def _there(world: World, kind: str, name: str) -> bool:
+    return await world.api.get(kind, world.namespace, name) is not None
+
+
+async def _gone(world: World, kind: str, name: str = "server") -> bool:
+    return await world.api.get(kind, world.namespace, name) is None
 
 
 def _job(world: World) -> Object:
