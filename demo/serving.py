@@ -71,13 +71,21 @@ def serve(kubectl: Kubectl, sha256: str, report: Reporter) -> str:
 
 
 def served_at(server: Resource, sha256: str) -> tuple[str | None, str]:
-    """(address, words): the address only when the server is Ready with the model of this SHA-256."""
+    """(address, words): the address only when the server is Ready with the model of this SHA-256.
+
+    Raises DemoError with the gate's words when it does not let that model in.
+    """
     ready, status = condition(server, "Ready"), server.get("status", {})
+    for entry in status.get("quarantine", ()):
+        if entry["sha256"] == sha256:
+            what = f"the gate does not let this model in ({entry['reason']}): {entry['message']}"
+            raise DemoError(f"{what}; docs/gate.md says how it decides")
     words = f"{ready.get('reason', 'Pending')}: {ready.get('message', '')}"
     if ready.get("status") != "True":
         return None, words
     if status.get("model", {}).get("sha256") != sha256:
-        return None, "still serving the model before"
+        judged = condition(server, "CandidateAccepted")
+        return None, judged.get("message") or "still serving the model before"
     url = status.get("url")
     return (url.rstrip("/") + "/", "ready") if url else (None, "waiting for an address")
 

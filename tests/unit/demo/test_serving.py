@@ -47,6 +47,16 @@ def test_an_address_only_for_the_model_that_was_asked_for(
     assert served_at(resource, "aa") == answer
 
 
+def test_a_model_that_the_gate_refuses_is_not_waited_for() -> None:
+    refused = server("True", sha256="bb")
+    refused["status"]["quarantine"] = [{"sha256": "aa", "reason": "WorseThanServing", "message": "accuracy 0.7"}]
+    with pytest.raises(DemoError) as caught:
+        served_at(refused, "aa")
+    said = "the gate does not let this model in (WorseThanServing): accuracy 0.7; docs/gate.md says how it decides"
+    assert str(caught.value) == said
+    assert served_at(refused, "bb")[1] == "ready"
+
+
 def test_only_the_test_split_is_asked_about() -> None:
     splits = {"train": (1, 2), "val": (3,), "test": (20, 4, 5)}
     photos = [
