@@ -16,7 +16,7 @@ down: .venv/.ready ## remove the demo's cluster and all it left on the machine; 
 test: check ## all tests, on a real API server and a real node too (60 minutes when nothing is cached) [CONTEXT=name]
 	@$(PYTHON) -m pytest
 
-reliability: .venv/.ready ## what takes long: trainings killed again and again, an object store in bad weather
+reliability: .venv/.ready ## what takes long: trainings killed again and again, an object store in bad weather, a server under attack
 	@$(PYTHON) -m pytest tests/reliability
 
 check: .venv/.ready ## lint, types, layers: seconds
