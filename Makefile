@@ -19,7 +19,7 @@ test: check ## all tests, on a real API server and a real node too (60 minutes w
 minors: .venv/.ready ## the integration tests on the oldest and the newest supported Kubernetes
 	@for minor in 1.35 1.37; do KUBERNETES=$$minor $(PYTHON) -m pytest tests/integration || exit 1; done
 
-reliability: .venv/.ready ## what takes long: an operator under every fault, trainings killed, a store in bad weather
+reliability: .venv/.ready ## what takes long: an operator under every fault, trainings killed, a store in bad weather, a server under attack
 	@$(PYTHON) -m pytest tests/reliability
 
 check: .venv/.ready ## lint, types, layers: seconds
