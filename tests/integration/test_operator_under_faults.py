@@ -49,7 +49,12 @@ def proofs(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
     """Everything, side by side."""
 
     async def everything() -> Proofs:
-        async with house(control_plane, tmp_path_factory.mktemp("operators")) as shared, shared.world() as still:
+        async with house(control_plane, tmp_path_factory.mktemp("operators")) as shared:
+            shared.patience = PATIENCE
+            return await proved(shared)
+
+    async def proved(shared: House) -> Proofs:
+        async with shared.world() as still:
             await quiet.settle(still)
             writes = asyncio.create_task(quiet.writes_in(still, QUIET_SECONDS))
             found = await plans.references(shared, WORKLOADS)
@@ -113,4 +118,5 @@ def test_the_role_is_what_the_operator_uses(proofs: Proofs) -> None:
     }
     asked = {call for call in proofs.used if not call.resource.startswith("/")}
     assert asked - allowed == set()
-    assert allowed - asked - applied == set()
+    # A Job is asked for only where the operator's memory may be old, which a calm hour does not bring about.
+    assert allowed - asked - applied <= {Call("get", "jobs")}

@@ -55,12 +55,13 @@ class House:
     folder: Path
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:6])
     worlds: int = 0
+    patience: float = PATIENCE
 
     @asynccontextmanager
     async def world(self, role: Mapping[str, Any] | None = None, **given: Any) -> AsyncIterator[World]:
         """A new namespace with all that an operator needs; its operator runs until the end of the block."""
         self.worlds += 1
-        world = World(self, f"world-{self.name}-{self.worlds}", **given)
+        world = World(self, f"world-{self.name}-{self.worlds}", **{"patience": self.patience, **given})
         await _furnish(self.api, world.namespace, role)
         self.buckets.objects[world.namespace] = {f"{RAW}Cat/1.jpg": b"cat", f"{RAW}Dog/1.jpg": b"dog"}
         await world.open()
