@@ -11,7 +11,7 @@ import aiohttp
 
 from mlops_operator.api.training_run import Progress
 from mlops_operator.builders.job import PROGRESS_PORT
-from mlops_operator.status.pod import STAGE_NAMES, as_object
+from mlops_operator.status.pod import STAGE_NAMES, address_of, as_object
 from mlops_operator.status.result import ratio, whole
 
 TIMEOUT = 1.0
@@ -28,9 +28,8 @@ def session() -> aiohttp.ClientSession:
 
 async def ask(client: aiohttp.ClientSession, address: str, stage: str) -> Progress | None:
     """What the pod at `address` says of `stage` ("Train"); None: no usable answer about that stage."""
-    host = f"[{address}]" if ":" in address else address
     try:
-        url = f"http://{host}:{PROGRESS_PORT}/progress"
+        url = f"http://{address_of(address)}:{PROGRESS_PORT}/progress"
         async with client.get(url, allow_redirects=False) as answer:
             if answer.status != 200:
                 return None

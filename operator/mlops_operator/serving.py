@@ -10,7 +10,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_operator.api.gate import Traffic
-from mlops_operator.status.pod import as_object
+from mlops_operator.status.pod import address_of, as_object
 
 PORT = 8081
 TIMEOUT = 2.0
@@ -71,9 +71,8 @@ def _sum(values: Iterable[float]) -> int:
 
 
 async def _get(client: aiohttp.ClientSession, address: str, path: str) -> tuple[int, str] | None:
-    host = f"[{address}]" if ":" in address else address
     try:
-        async with client.get(f"http://{host}:{PORT}/{path}", allow_redirects=False) as answer:
+        async with client.get(f"http://{address_of(address)}:{PORT}/{path}", allow_redirects=False) as answer:
             body = bytearray()
             async for piece in answer.content.iter_chunked(65536):
                 body += piece

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kube import RUN, Kube, eventually, model_server
+from tests.e2e.kube import RUN, Kube, eventually, model_server, reachable
 from tests.e2e.planted import plant
 from tests.e2e.store import Store
 
@@ -25,16 +25,8 @@ def url(kube: Kube, trained: dict) -> str:
     kube.apply(model_server(SERVER, RUN, gate=GATE, watch={"windowSeconds": 8, "minRequests": 20}))
     kube.wait(f"msrv/{SERVER}", "condition=Settled", 300)
     address = kube.get(f"msrv/{SERVER}")["status"]["url"]
-    eventually("the address answers", lambda: answers(f"{address}health"), 30)
+    eventually("the address answers", lambda: reachable(f"{address}health"), 30)
     return address
-
-
-def answers(address: str) -> bool:
-    try:
-        urllib.request.urlopen(address, timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

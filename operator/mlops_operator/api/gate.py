@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-GROUP = "mlops.cats-dogs.io"
+from mlops_operator.api.training_run import GROUP
+
 JUDGES = f"{GROUP}/judges"
 RETRY = f"{GROUP}/retry"
 PROMOTE, PROMOTE_BY, PROMOTE_REASON = (f"{GROUP}/promote", f"{GROUP}/promoted-by", f"{GROUP}/promote-reason")

@@ -79,6 +79,11 @@ class ModelServer:
     promote: Promotion = field(default_factory=Promotion)
     status: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def scaled_to_zero(self) -> bool:
+        """Whether the spec asks for no pods."""
+        return self.replicas == 0 and self.autoscaling is None
+
     def identity(self) -> dict[str, Any]:
         """What an owner reference needs of this resource."""
         metadata = {"name": self.name, "namespace": self.namespace, "uid": self.uid}

@@ -41,8 +41,7 @@ class Settings:
 
     def is_pinned(self, image: str) -> bool:
         """Whether `image` is named as exactly as this operator asks for: by digest, or by tag where that is allowed."""
-        tagged = self.allow_tags and TAG_REFERENCE.fullmatch(image) is not None
-        return tagged or DIGEST_REFERENCE.fullmatch(image) is not None
+        return _is_pinned(image, self.allow_tags)
 
 
 def settings_from_env(env: Mapping[str, str]) -> Settings:
@@ -85,10 +84,14 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
 
 def _image(env: Mapping[str, str], name: str, allow_tags: bool = False) -> str:
     image = env.get(name, "").strip()
-    by_tag = allow_tags and TAG_REFERENCE.fullmatch(image)
-    if image and not by_tag and not DIGEST_REFERENCE.fullmatch(image):
+    if image and not _is_pinned(image, allow_tags):
         raise SettingsError(f"{name}={image!r} is not a digest reference: give REGISTRY/PATH@sha256:HEX")
     return image
+
+
+def _is_pinned(image: str, allow_tags: bool) -> bool:
+    by_tag = allow_tags and TAG_REFERENCE.fullmatch(image) is not None
+    return by_tag or DIGEST_REFERENCE.fullmatch(image) is not None
 
 
 def _pod_env(text: str) -> Mapping[str, str]:

@@ -15,6 +15,8 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "TrainingRun"
 GIT_COMMIT = f"{GROUP}/git-commit"
+TERMINATED = 143
+"""What a stage ends with that was told to stop from outside."""
 QUEUE = "kueue.x-k8s.io/queue-name"
 QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
 

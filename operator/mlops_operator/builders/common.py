@@ -56,6 +56,24 @@ def owner_reference(resource: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def child_metadata(
+    app: str,
+    instance: str,
+    namespace: str,
+    owner: Mapping[str, Any],
+    name: str = "",
+    annotations: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The metadata of a child of `instance`, named like it unless `name` says otherwise."""
+    return {
+        "name": name or instance,
+        "namespace": namespace,
+        "labels": labels(app, instance),
+        **({"annotations": dict(annotations)} if annotations else {}),
+        "ownerReferences": [dict(owner)],
+    }
+
+
 def env_list(mapping: Mapping[str, str]) -> list[dict[str, str]]:
     """A container's `env` from name to plain value, in the mapping's order.
 

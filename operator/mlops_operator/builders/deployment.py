@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_operator.builders.common import CONTAINER_SECURITY, POD_SECURITY, env_list, labels, selector
+from mlops_operator.builders.common import CONTAINER_SECURITY, POD_SECURITY, child_metadata, env_list, labels, selector
 
 APP = "cats-dogs-api"
 TEMPLATE_VERSION = "1"
@@ -58,13 +58,9 @@ def build_deployment(inputs: DeploymentInputs) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {
-            "name": inputs.name,
-            "namespace": inputs.namespace,
-            "labels": labels(APP, inputs.name),
-            "annotations": {WANTED_ANNOTATION: wanted},
-            "ownerReferences": [dict(inputs.owner)],
-        },
+        "metadata": child_metadata(
+            APP, inputs.name, inputs.namespace, inputs.owner, annotations={WANTED_ANNOTATION: wanted}
+        ),
         "spec": spec,
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_operator.builders.common import labels
+from mlops_operator.builders.common import child_metadata
 from mlops_operator.builders.deployment import APP
 
 API_VERSION = "autoscaling/v2"
@@ -32,12 +32,7 @@ def build_hpa(inputs: HpaInputs) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {
-            "name": inputs.name,
-            "namespace": inputs.namespace,
-            "labels": labels(APP, inputs.name),
-            "ownerReferences": [dict(inputs.owner)],
-        },
+        "metadata": child_metadata(APP, inputs.name, inputs.namespace, inputs.owner),
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": inputs.name},
             "minReplicas": inputs.min_replicas,

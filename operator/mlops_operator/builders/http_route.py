@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_operator.builders.common import labels
+from mlops_operator.builders.common import child_metadata
 from mlops_operator.builders.deployment import APP
 
 API_VERSION = "gateway.networking.k8s.io/v1"
@@ -31,12 +31,7 @@ def build_http_route(inputs: HttpRouteInputs) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {
-            "name": inputs.name,
-            "namespace": inputs.namespace,
-            "labels": labels(APP, inputs.name),
-            "ownerReferences": [dict(inputs.owner)],
-        },
+        "metadata": child_metadata(APP, inputs.name, inputs.namespace, inputs.owner),
         "spec": {
             "parentRefs": [{"name": name, **({"namespace": namespace} if namespace else {})}],
             "hostnames": [inputs.hostname],

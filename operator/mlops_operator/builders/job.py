@@ -10,7 +10,7 @@ from typing import Any
 
 from catsdogs.key import STAGES, checked_parameters
 from mlops_operator.api.settings import Settings
-from mlops_operator.api.training_run import GIT_COMMIT, GROUP, QUEUE, QUEUE_PRIORITY, TrainingRun
+from mlops_operator.api.training_run import GIT_COMMIT, GROUP, QUEUE, QUEUE_PRIORITY, TERMINATED, TrainingRun
 from mlops_operator.builders.common import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -36,13 +36,11 @@ GPU_RESOURCE = "nvidia.com/gpu"
 # Exit codes with which a stage says that trying again can't help: see workloads, catsdogs.pipeline.
 USER_MISTAKES = (65, 66, 67, 77, 78)
 
-# What a stage ends with that was told to stop from outside: else the Job would count each suspension as a failure.
-TERMINATED = 143
-
 POD_FAILURE_POLICY: dict[str, Any] = {
     "rules": [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
         {"action": "FailJob", "onExitCodes": {"operator": "In", "values": list(USER_MISTAKES)}},
+        # Else the Job would count each suspension as a failure.
         {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [TERMINATED]}},
     ]
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlops_operator.api.gate import JUDGES, Gate, Smoke
 from mlops_operator.api.model_server import Model
-from mlops_operator.builders.common import CONTAINER_SECURITY, POD_SECURITY, env_list, labels
+from mlops_operator.builders.common import CONTAINER_SECURITY, POD_SECURITY, child_metadata, env_list, labels
 from mlops_operator.builders.job import POD_FAILURE_POLICY
 
 APP = "cats-dogs-judge"
@@ -54,17 +54,12 @@ def report_prefix(namespace: str, name: str, candidate: Model) -> str:
 
 def build_judge(inputs: JudgeInputs) -> dict[str, Any]:
     """The Job to apply, once: its pod template can't be changed."""
-    marked = labels(APP, inputs.name)
+    pair = judged_pair(inputs.candidate, inputs.serving, inputs.gate, inputs.smoke)
+    name, annotations = judge_name(inputs.name), {JUDGES: pair}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": judge_name(inputs.name),
-            "namespace": inputs.namespace,
-            "labels": marked,
-            "annotations": {JUDGES: judged_pair(inputs.candidate, inputs.serving, inputs.gate, inputs.smoke)},
-            "ownerReferences": [dict(inputs.owner)],
-        },
+        "metadata": child_metadata(APP, inputs.name, inputs.namespace, inputs.owner, name, annotations=annotations),
         "spec": {
             "backoffLimit": 2,
             "completions": 1,
@@ -72,7 +67,7 @@ def build_judge(inputs: JudgeInputs) -> dict[str, Any]:
             "activeDeadlineSeconds": DEADLINE_SECONDS,
             "podFailurePolicy": POD_FAILURE_POLICY,
             "podReplacementPolicy": "Failed",
-            "template": {"metadata": {"labels": marked}, "spec": _pod(inputs)},
+            "template": {"metadata": {"labels": labels(APP, inputs.name)}, "spec": _pod(inputs)},
         },
     }
 

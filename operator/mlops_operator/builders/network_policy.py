@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_operator.builders.candidate import APP as CANDIDATE
 from mlops_operator.builders.candidate import candidate_name
-from mlops_operator.builders.common import labels, selector
+from mlops_operator.builders.common import child_metadata, selector
 from mlops_operator.builders.deployment import APP
 from mlops_operator.builders.judge import APP as JUDGE
 
@@ -45,12 +45,7 @@ def _policy(inputs: NetworkPolicyInputs, name: str, app: str, ingress: list[dict
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {
-            "name": name,
-            "namespace": inputs.namespace,
-            "labels": labels(app, inputs.name),
-            "ownerReferences": [dict(inputs.owner)],
-        },
+        "metadata": child_metadata(app, inputs.name, inputs.namespace, inputs.owner, name),
         "spec": {
             "podSelector": {"matchLabels": selector(app, inputs.name)},
             "policyTypes": ["Ingress"],

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_operator.builders.common import labels, selector
+from mlops_operator.builders.common import child_metadata, selector
 from mlops_operator.builders.deployment import APP
 
 
@@ -25,12 +25,7 @@ def build_pdb(inputs: PdbInputs) -> dict[str, Any]:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {
-            "name": inputs.name,
-            "namespace": inputs.namespace,
-            "labels": labels(APP, inputs.name),
-            "ownerReferences": [dict(inputs.owner)],
-        },
+        "metadata": child_metadata(APP, inputs.name, inputs.namespace, inputs.owner),
         "spec": {
             "maxUnavailable": 1,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_operator.builders.common import labels, selector
+from mlops_operator.builders.common import child_metadata, selector
 from mlops_operator.builders.deployment import APP
 
 API_VERSION = "monitoring.googleapis.com/v1"
@@ -28,12 +28,7 @@ def build_pod_monitoring(inputs: PodMonitoringInputs) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {
-            "name": inputs.name,
-            "namespace": inputs.namespace,
-            "labels": labels(APP, inputs.name),
-            "ownerReferences": [dict(inputs.owner)],
-        },
+        "metadata": child_metadata(APP, inputs.name, inputs.namespace, inputs.owner),
         "spec": {
             "selector": {"matchLabels": selector(APP, inputs.name)},
             "endpoints": [{"port": "metrics", "path": "/metrics", "interval": "30s"}],

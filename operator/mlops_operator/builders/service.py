@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_operator.builders.common import labels, selector
+from mlops_operator.builders.common import child_metadata, selector
 from mlops_operator.builders.deployment import APP
 
 
@@ -36,13 +36,9 @@ def build_service(inputs: ServiceInputs) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {
-            "name": inputs.name,
-            "namespace": inputs.namespace,
-            "labels": labels(APP, inputs.name),
-            **({"annotations": dict(INTERNAL)} if internal else {}),
-            "ownerReferences": [dict(inputs.owner)],
-        },
+        "metadata": child_metadata(
+            APP, inputs.name, inputs.namespace, inputs.owner, annotations=INTERNAL if internal else None
+        ),
         "spec": {
             "type": "LoadBalancer" if internal else inputs.type,
             **address,

@@ -23,6 +23,7 @@ from mlops_operator.handlers.training_run import UnsettledError
 from mlops_operator.reconcile.ledger import RETRY_SECONDS
 from mlops_operator.reconcile.model_server import reconcile
 from mlops_operator.reconcile.plan import Record
+from mlops_operator.status.pod import owned_by
 from mlops_operator.status.verdict import ended
 
 ROUNDS = 4
@@ -58,7 +59,7 @@ async def gather(context: Context, server: ModelServer) -> Observed:
         kind: store.get(kind, namespace, child)
         for kind, child in (("Deployment", candidate_name(name)), ("Job", judge_name(name)))
     }
-    own = {kind: child if child and _owned(child, server.uid) else None for kind, child in found.items()}
+    own = {kind: child if child and owned_by(child, server.uid) else None for kind, child in found.items()}
     taken = (f"{kind} {child['metadata']['name']}" for kind, child in found.items() if child and not own[kind])
     judge = own["Job"]
     return Observed(
@@ -101,14 +102,9 @@ async def write_records(context: Context, key: Key, uid: str, records: tuple[Rec
     return not problem
 
 
-def _owned(child: Mapping[str, Any], uid: str) -> bool:
-    return any(owner.get("uid") == uid for owner in child["metadata"].get("ownerReferences", ()))
-
-
 def _of(job: Mapping[str, Any] | None, pods: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
     """The pods of this very Job, and not of one of the same name before it."""
-    uid = job["metadata"]["uid"] if job else ""
-    return tuple(pod for pod in pods if any(o.get("uid") == uid for o in pod["metadata"].get("ownerReferences", ())))
+    return tuple(pod for pod in pods if job and owned_by(pod, job["metadata"]["uid"]))
 
 
 async def _verdict(

@@ -95,10 +95,7 @@ async def look_at_servers(context: Context, session: aiohttp.ClientSession) -> N
             complaints[uid] = complaint
         if complaint != context.complaints.get(uid, ""):
             context.queue.add(key)
-    context.traffic.clear()
-    context.traffic.update(traffic)
-    context.complaints.clear()
-    context.complaints.update(complaints)
+    context.traffic, context.complaints = traffic, complaints
 
 
 def _servers_pods(context: Context, namespace: str) -> list[tuple[Key, Mapping[str, Any]]]:

@@ -20,7 +20,7 @@ from mlops_operator.handlers.queue import Key
 from mlops_operator.reconcile.training_job import over
 from mlops_operator.reconcile.training_run import may_look, needs, own_job, pinned, reconcile
 from mlops_operator.status.attempts import is_settled
-from mlops_operator.status.pod import phase
+from mlops_operator.status.pod import owned_by, phase
 from mlops_operator.status.run import finished
 
 ROUNDS = 6
@@ -109,11 +109,7 @@ async def pods_of(context: Context, run: TrainingRun, job: Mapping[str, Any] | N
         del context.departed[_key(run)]
         departed = None
     present = (*context.store.pods(run.namespace, instance), *([departed] if departed else []))
-    return tuple(
-        pod
-        for pod in present
-        if any(o.get("uid") == job["metadata"]["uid"] for o in pod["metadata"].get("ownerReferences", ()))
-    )
+    return tuple(pod for pod in present if owned_by(pod, job["metadata"]["uid"]))
 
 
 def _key(run: TrainingRun) -> Key:

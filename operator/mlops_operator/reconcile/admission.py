@@ -23,6 +23,7 @@ from mlops_operator.reconcile.records import (
     with_quarantined,
 )
 from mlops_operator.reconcile.rollout import baseline, rolled_to, under_way, with_superseded
+from mlops_operator.status.pod import address_of
 from mlops_operator.status.server_pods import find_trouble, is_ready
 from mlops_operator.status.verdict import ACCEPTED, ended, judges, verdict_of
 
@@ -59,7 +60,7 @@ def decide(question: Question) -> Decision:
     facts = {name: server.status[name] for name in FIELDS if server.status.get(name)}
     facts["quarantine"] = settled_quarantine(server)
     asked = replace(question, facts={name: value for name, value in facts.items() if value})
-    if not question.runnable or server.stop or (server.replicas == 0 and server.autoscaling is None):
+    if not question.runnable or server.stop or server.scaled_to_zero:
         return Decision(serving, asked.without("candidate"))
     reason, message = by_hand(server, target)
     rollout = asked.facts.get("rollout")
@@ -179,8 +180,9 @@ def _judged(question: Question) -> Decision:
         return _asks(waiting, "Judging", f"model {name_of(model)} is being judged", url="")
     ready = [p for p in observed.candidate_pods if is_ready(p) and _serves(p, model)]
     if ready and (address := ready[0].get("status", {}).get("podIP")):
-        host = f"[{address}]" if ":" in address else address
-        return _asks(waiting, "Judging", f"model {name_of(model)} is being judged", url=f"http://{host}:8080")
+        return _asks(
+            waiting, "Judging", f"model {name_of(model)} is being judged", url=f"http://{address_of(address)}:8080"
+        )
     return _not_ready(asked, waiting, parse_time(since))
 
 

@@ -17,9 +17,8 @@ from mlops_operator.reconcile.model_source import WAITING, Candidate, model_of_p
 from mlops_operator.reconcile.plan import Event
 from mlops_operator.reconcile.records import model_of_record, record
 from mlops_operator.status.conditions import get_condition, set_condition
-from mlops_operator.status.server_pods import Trouble, find_trouble, is_ready
+from mlops_operator.status.server_pods import Trouble, all_new_and_ready, find_trouble, is_ready
 
-COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 # False for one of these reasons is as it was asked for, or passes by itself.
 CALM = frozenset(
     {
@@ -117,7 +116,7 @@ def _ready(seen: Pass, model: Model | None) -> Said:
         return "False", "Stopped", "spec.stop is true: set it to false to serve again"
     if answering and model:
         return "True", "Serving", f"model {name_of(model)} answers from {_of(available, 'pod')}"
-    if server.replicas == 0 and server.autoscaling is None:
+    if server.scaled_to_zero:
         return "False", "ScaledToZero", "spec.replicas is 0: raise it to serve"
     if seen.candidate.model is None and seen.wanted is None:
         return "False", seen.candidate.reason, seen.candidate.message
@@ -143,7 +142,7 @@ def _settled(seen: Pass, model: Model | None) -> Said:
         return "False", candidate.reason, f"{candidate.message}{stays}"
     if seen.refusal:
         return "False", *seen.refusal
-    if seen.server.replicas == 0 and seen.server.autoscaling is None:
+    if seen.server.scaled_to_zero:
         return "False", "ScaledToZero", "spec.replicas is 0: nothing is served"
     assert wanted is not None
     served = model is not None and model.sha256 == wanted.sha256
@@ -165,14 +164,9 @@ def _rolled(seen: Pass) -> bool:
     deployment = seen.observed.deployment
     if deployment is None or seen.deployment is None:
         return False
-    metadata, status = deployment["metadata"], _status(deployment)
     wanted = seen.deployment["metadata"]["annotations"][WANTED_ANNOTATION]
-    counts = {status.get(count, 0) for count in COUNTS}
-    return (
-        (metadata.get("annotations") or {}).get(WANTED_ANNOTATION) == wanted
-        and status.get("observedGeneration", 0) >= metadata.get("generation", 0)
-        and counts == {deployment["spec"].get("replicas", 1)}
-    )
+    applied = (deployment["metadata"].get("annotations") or {}).get(WANTED_ANNOTATION)
+    return applied == wanted and all_new_and_ready(deployment)
 
 
 def _was_settled(seen: Pass) -> bool:

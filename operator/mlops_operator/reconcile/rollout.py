@@ -4,7 +4,7 @@ Pure. The only figures it goes by are those of the new model's own pods, and of 
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from mlops_operator.api.gate import Traffic, Watch, together
@@ -13,11 +13,10 @@ from mlops_operator.api.times import parse_time, timestamp
 from mlops_operator.reconcile.decision import LOOK_AGAIN, Decision, Question, name_of
 from mlops_operator.reconcile.model_source import model_of_pod_spec
 from mlops_operator.reconcile.records import model_of_record, record, with_entry, with_quarantined
-from mlops_operator.status.server_pods import find_trouble
+from mlops_operator.status.server_pods import all_new_and_ready, find_trouble
 
 ROLL_SECONDS = 300.0
 """How long pods of a new model may stay in trouble before the old one comes back."""
-COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 TIMES_SLOWER, MORE_MILLIS = 2.0, 100.0
 """Without maxP95Millis: slower than both, against the baseline, is too slow."""
 
@@ -40,15 +39,8 @@ def rolled_to(observed: Observed, sha256: str) -> bool:
     deployment = observed.deployment
     if deployment is None:
         return False
-    status = deployment.get("status") or {}
     told = model_of_pod_spec(deployment["spec"]["template"]["spec"])
-    counts = {status.get(count, 0) for count in COUNTS}
-    return (
-        told is not None
-        and told.sha256 == sha256
-        and status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-        and counts == {deployment["spec"].get("replicas", 1)}
-    )
+    return told is not None and told.sha256 == sha256 and all_new_and_ready(deployment)
 
 
 def baseline(question: Question) -> dict[str, Any]:
@@ -93,7 +85,7 @@ def with_superseded(question: Question) -> list[dict[str, Any]]:
     if model is None or rollout is None or rollout["kind"] == "Back":
         return list(question.facts.get("history", ()))
     text = "another model took its place before its roll was through"
-    return _entry(question, model, question.now, "Superseded", rollout["reason"], text, rollout)
+    return _entry(question, model, "Superseded", rollout["reason"], text, rollout)
 
 
 def _rolling(question: Question, rollout: Mapping[str, Any], model: Model, previous: Model | None) -> Decision:
@@ -132,7 +124,7 @@ def _finished(question: Question, rollout: Mapping[str, Any], model: Model, reas
     facts = question.without("rollout")
     if rollout["kind"] == "Back":
         return Decision(model, facts)
-    entry = _entry(question, model, question.now, "Served", rollout["reason"], rollout.get("message", ""), rollout)
+    entry = _entry(question, model, "Served", rollout["reason"], rollout.get("message", ""), rollout)
     return Decision(model, {**facts, "history": entry}, rolled_back=("False", reason, message))
 
 
@@ -144,7 +136,7 @@ def _back(
     message = f"model {name_of(model)}: {why}; back to {name_of(previous)}"
     facts = question.without("rollout")
     facts["quarantine"] = with_quarantined(server, facts.get("quarantine", ()), model, reason, message, now)
-    facts["history"] = _entry(question, model, now, "RolledBack", reason, message, rollout)
+    facts["history"] = _entry(question, model, "RolledBack", reason, message, rollout)
     facts["rollout"] = {**record(previous), "kind": "Back", "reason": reason, "startedAt": timestamp(now)}
     return Decision(
         previous,
@@ -157,7 +149,7 @@ def _back(
 
 
 def _entry(
-    question: Question, model: Model, now: datetime, outcome: str, reason: str, message: str, rollout: Mapping[str, Any]
+    question: Question, model: Model, outcome: str, reason: str, message: str, rollout: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     server = question.server
     more = {
@@ -165,7 +157,7 @@ def _entry(
         "by": server.promote.who if rollout["reason"] == "Promoted" else "",
     }
     history = question.facts.get("history", ())
-    return with_entry(history, server.history_limit, model, now, outcome, reason, message, **more)
+    return with_entry(history, server.history_limit, model, question.now, outcome, reason, message, **more)
 
 
 def _figures(traffic: Traffic) -> dict[str, Any]:

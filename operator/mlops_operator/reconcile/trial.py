@@ -3,8 +3,6 @@
 Pure; whether there is a trial at all is decided in `admission`.
 """
 
-from dataclasses import replace
-
 from mlops_operator.api.model_server import Model, ModelServer, Observed
 from mlops_operator.api.settings import Settings
 from mlops_operator.builders.candidate import build_candidate
@@ -30,9 +28,7 @@ def trial(
     if server.admission.smoke.policy != "None":
         owner = owner_reference(server.identity())
         children.append(build_candidate_policy(NetworkPolicyInputs(server.name, server.namespace, owner)))
-        inputs = deployment_inputs(server, settings, model, image, replicas=1)
-        # Nobody but the judge asks it, and the judge holds no key.
-        children.append(build_candidate(replace(inputs, api_keys_secret="")))
+        children.append(build_candidate(deployment_inputs(server, settings, model, image, replicas=1)))
     if decision.judge_url is not None and observed.judge is None:
         children.append(build_judge(_judge_inputs(server, settings, decision, model, image)))
     return children

@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from mlops_operator.api.times import timestamp
-from mlops_operator.api.training_run import TrainingRun
+from mlops_operator.api.training_run import TERMINATED, TrainingRun
 from mlops_operator.status.pod import STAGE_NAMES, as_object, stages
 from mlops_operator.status.reasons import HINTS
 
 LOG_BYTES = 1024
-TERMINATED = 143
 TEXT = 1024
 
 EXIT_REASONS: Mapping[int, str] = {

@@ -52,6 +52,16 @@ def _created(pod: Mapping[str, Any]) -> str:
     return str(pod["metadata"].get("creationTimestamp", ""))
 
 
+def owned_by(child: Mapping[str, Any], uid: str) -> bool:
+    """Whether the object of this UID is among the owners of `child`."""
+    return any(owner.get("uid") == uid for owner in child["metadata"].get("ownerReferences", ()))
+
+
+def address_of(host: str) -> str:
+    """A pod's IP address as a URL has it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def phase(pod: Mapping[str, Any]) -> str:
     """Pending, Running, Succeeded, Failed or Unknown."""
     return str(pod.get("status", {}).get("phase", "Pending"))

@@ -11,6 +11,7 @@ from typing import Any
 from mlops_operator.status.conditions import get_condition
 
 LINE_LIMIT = 400
+COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 # A container in one of these states is on its way; every other waiting reason is a trouble.
 ON_ITS_WAY = frozenset({"ContainerCreating", "PodInitializing", ""})
 
@@ -27,6 +28,14 @@ def is_ready(pod: Mapping[str, Any]) -> bool:
     """Whether the pod's readiness probe holds and it is not being deleted."""
     ready = get_condition(_status(pod).get("conditions") or (), "Ready")
     return ready is not None and ready["status"] == "True" and not _leaving(pod)
+
+
+def all_new_and_ready(deployment: Mapping[str, Any]) -> bool:
+    """Whether the Deployment's controller is through with its present spec: no old pod is left, all are ready."""
+    status = _status(deployment)
+    counts = {status.get(count, 0) for count in COUNTS}
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return seen and counts == {deployment["spec"].get("replicas", 1)}
 
 
 def find_trouble(pods: Iterable[Mapping[str, Any]], deployment: Mapping[str, Any] | None) -> Trouble | None:

@@ -17,7 +17,7 @@ from catsdogs.server.config import VARIABLES, Settings
 from catsdogs.server.metrics import Metrics
 from catsdogs.server.openapi import DOCUMENT
 from tests.workloads.server.samples import ModelFile, picture
-from tests.workloads.server.test_process import Running, start, stop
+from tests.workloads.server.test_process import Running, serving
 
 TEXT = (Path(__file__).parents[3] / "docs/server.md").read_text()
 SHOWN = [
@@ -28,12 +28,8 @@ SHOWN = [
 
 @pytest.fixture(scope="module")
 def server(model_file: ModelFile) -> Iterator[Running]:
-    running = start(model_file, TRAINING_RUN="cats-dogs/demo")
-    try:
-        running.wait_for("healthy")
+    with serving(model_file, TRAINING_RUN="cats-dogs/demo") as running:
         yield running
-    finally:
-        stop(running)
 
 
 def form(value: Any) -> Any:

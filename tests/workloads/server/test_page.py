@@ -14,7 +14,7 @@ import pytest
 
 from tests.workloads.server.browser import Browser, Page, browser
 from tests.workloads.server.samples import ModelFile, picture
-from tests.workloads.server.test_process import Running, start, stop
+from tests.workloads.server.test_process import Running, serving, start, stop
 
 KEY = "a-key-of-this-test"
 ANSWERED = "document.getElementById('cat-share').textContent !== '\u2013'"
@@ -35,12 +35,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server(model_file: ModelFile) -> Iterator[Running]:
-    running = start(model_file, TRAINING_RUN="cats-dogs/demo")
-    try:
-        running.wait_for("healthy")
+    with serving(model_file, TRAINING_RUN="cats-dogs/demo") as running:
         yield running
-    finally:
-        stop(running)
 
 
 @pytest.fixture

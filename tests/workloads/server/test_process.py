@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -116,14 +117,21 @@ def end(running: Running) -> str:
         running.log.close()
 
 
-@pytest.fixture(scope="module")
-def server(model_file: ModelFile) -> Iterator[Running]:
-    running = start(model_file, QUEUE_LIMIT="2", WORKERS="1")
+@contextmanager
+def serving(model_file: ModelFile, **env: str) -> Iterator[Running]:
+    """A process that has loaded the model, stopped at the end of the block."""
+    running = start(model_file, **env)
     try:
         running.wait_for("healthy")
         yield running
     finally:
         stop(running)
+
+
+@pytest.fixture(scope="module")
+def server(model_file: ModelFile) -> Iterator[Running]:
+    with serving(model_file, QUEUE_LIMIT="2", WORKERS="1") as running:
+        yield running
 
 
 def test_a_wrong_hash_is_reported_and_never_served(model_file: ModelFile) -> None:
