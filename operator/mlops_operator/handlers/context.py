@@ -4,6 +4,7 @@ Holds them together and translates a change of an object into the keys it concer
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ NAME = "app.kubernetes.io/name"
 MANAGED = f"app.kubernetes.io/managed-by={MANAGER}"
 
 EVENTS_WAITING = 10_000
+# The Job controller counts the pods it expects by a Job's name, not its UID. A Job made while it still makes a pod for
+# a deleted one of that name gets no pod for five minutes (ExpectationsTimeout in pkg/controller/controller_utils.go).
+NAME_REST_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Context:
     store: Store = field(default_factory=Store)
     progress: dict[str, Progress] = field(default_factory=dict)
     departed: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
+    freed: dict[Key, float] = field(default_factory=dict)
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     traffic: dict[str, Traffic] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
@@ -83,6 +88,8 @@ class Context:
         if type_ == "DELETED":
             self.store.remove(item["kind"], metadata["namespace"], metadata["name"], metadata["uid"])
             self._keep_last_words(item)
+            if item["kind"] == "Job":
+                self.free_name(metadata["namespace"], metadata["name"])
         elif not self.store.put(item):
             return
         for key in self.concerned(type_, old, item):
@@ -95,6 +102,14 @@ class Context:
         known = self.store.get(item["kind"], metadata["namespace"], metadata["name"])
         if known is not None and known["metadata"]["uid"] == metadata["uid"]:
             self.seen("MODIFIED", item)
+
+    def free_name(self, namespace: str, name: str) -> None:
+        """The Job of that name is gone."""
+        self.freed[Key(TRAINING_RUN, namespace, name)] = time.monotonic()
+
+    def name_rests(self, key: Key) -> float:
+        """Seconds in which no Job of the run's name may be made yet, 0.0 to NAME_REST_SECONDS."""
+        return max(0.0, self.freed.get(key, -math.inf) + NAME_REST_SECONDS - time.monotonic())
 
     def _keep_last_words(self, item: Mapping[str, Any]) -> None:
         """A drained or deleted pod is gone the moment it has ended: how it ended is in its last event alone."""
@@ -134,6 +149,7 @@ class Context:
         gone = [where for where in self.applied if self.store.get(*where) is None]
         for where in gone:
             del self.applied[where]
+        self.freed = {key: at for key, at in self.freed.items() if self.name_rests(key)}
 
     def training_runs(self) -> Iterator[Mapping[str, Any]]:
         """All known TrainingRuns."""

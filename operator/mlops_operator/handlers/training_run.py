@@ -42,6 +42,8 @@ async def process(context: Context, key: Key) -> float | None:
         now = datetime.now(UTC)
         plan = reconcile(resource, observed, context.settings, now)
         if plan.create is not None:
+            if rest := context.name_rests(key):
+                return rest
             refused = await create_job(context, resource, plan.create)
             continue
         if not await execute.patch_status(context, resource, plan):
@@ -89,6 +91,7 @@ async def live_job(context: Context, run: TrainingRun) -> Mapping[str, Any] | No
     job = await context.cluster.read("batch/v1", "Job", run.namespace, run.name)
     if job is None:
         context.store.remove("Job", run.namespace, run.name)
+        context.free_name(run.namespace, run.name)
     else:
         context.store.put(job)
     return job

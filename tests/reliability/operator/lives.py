@@ -152,3 +152,22 @@ async def compared(world: World, fresh: World, name: str, seed: int) -> str:
     except TroubleError as error:
         return "; ".join([f"{name} (seed {seed}): {error}", *difference(end_of(world, name), end_of(fresh, name))])
     return ""
+
+
+async def remade(world: World, name: str, seed: int) -> str:
+    """Delete a run and make it again three times, each while the Job controller makes its pod; returns what went wrong.
+
+    A Job that is made too soon after one of its name gets no pod for five minutes.
+    """
+    chance = random.Random(seed)
+    try:
+        await _create(world, run_of(name, parameters={"seed": seed}))
+        for again in range(1, 4):
+            await world.until(f"the Job of {name}", lambda: name in world.seen.objects["Job"])
+            await asyncio.sleep(chance.uniform(0, 0.05))
+            await _delete(world, name)
+            await _create(world, run_of(name, parameters={"seed": seed + again}))
+        await world.until(f"the end of {name}", lambda: world.finished(name))
+    except TroubleError as error:
+        return f"{name}: {error}"
+    return ""
