@@ -70,7 +70,7 @@ class Context:
     store: Store = field(default_factory=Store)
     progress: dict[str, Progress] = field(default_factory=dict)
     departed: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
-    freed: dict[Key, float] = field(default_factory=dict)
+    freed: dict[tuple[str, str], float] = field(default_factory=dict)
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     traffic: dict[str, Traffic] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
@@ -105,11 +105,11 @@ class Context:
 
     def free_name(self, namespace: str, name: str) -> None:
         """The Job of that name is gone."""
-        self.freed[Key(TRAINING_RUN, namespace, name)] = time.monotonic()
+        self.freed[namespace, name] = time.monotonic()
 
-    def name_rests(self, key: Key) -> float:
-        """Seconds in which no Job of the run's name may be made yet, 0.0 to NAME_REST_SECONDS."""
-        return max(0.0, self.freed.get(key, -math.inf) + NAME_REST_SECONDS - time.monotonic())
+    def name_rests(self, namespace: str, name: str) -> float:
+        """Seconds in which no Job of that name may be made yet, 0.0 to NAME_REST_SECONDS."""
+        return max(0.0, self.freed.get((namespace, name), -math.inf) + NAME_REST_SECONDS - time.monotonic())
 
     def _keep_last_words(self, item: Mapping[str, Any]) -> None:
         """A drained or deleted pod is gone the moment it has ended: how it ended is in its last event alone."""
@@ -149,7 +149,7 @@ class Context:
         gone = [where for where in self.applied if self.store.get(*where) is None]
         for where in gone:
             del self.applied[where]
-        self.freed = {key: at for key, at in self.freed.items() if self.name_rests(key)}
+        self.freed = {where: at for where, at in self.freed.items() if self.name_rests(*where)}
 
     def training_runs(self) -> Iterator[Mapping[str, Any]]:
         """All known TrainingRuns."""

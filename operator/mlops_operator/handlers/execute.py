@@ -49,12 +49,17 @@ async def refresh(context: Context, resource: Object) -> Object | None:
 
 
 async def apply_children(context: Context, plan: Plan) -> None:
-    """Apply each child that is not already as wanted."""
+    """Apply each child that is not already as wanted; a Job whose name must rest gets another pass after that."""
     for body in plan.apply:
         metadata = body["metadata"]
         where = (body["kind"], metadata["namespace"], metadata["name"])
         present = context.store.get(*where)
         if present is not None and context.applied.get(where) == body and includes(present, body):
+            continue
+        rest = context.name_rests(*where[1:]) if body["kind"] == "Job" and present is None else 0.0
+        if rest:
+            for key in context.concerned(None, None, body):
+                context.queue.add_after(key, rest)
             continue
         applied = await context.cluster.apply(body)
         metrics.WRITES.labels("apply", body["kind"]).inc()

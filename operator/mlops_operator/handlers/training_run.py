@@ -42,7 +42,7 @@ async def process(context: Context, key: Key) -> float | None:
         now = datetime.now(UTC)
         plan = reconcile(resource, observed, context.settings, now)
         if plan.create is not None:
-            if rest := context.name_rests(key):
+            if rest := context.name_rests(key.namespace, key.name):
                 return rest
             refused = await create_job(context, resource, plan.create)
             continue

@@ -1,22 +1,26 @@
 """What the operator hears of: who gets a pass for it, who does not, and what lists put right."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
 from kubernetes.aio.dynamic.exceptions import api_exception
 
 from mlops_operator.api.settings import Settings
 from mlops_operator.bucket import Bucket
 from mlops_operator.cluster import ApiException, Cluster
 from mlops_operator.handlers.background import post_events, relist
-from mlops_operator.handlers.context import Context
+from mlops_operator.handlers.context import NAME_REST_SECONDS, Context
+from mlops_operator.handlers.execute import apply_children
 from mlops_operator.handlers.execute import post_events as leave_events
 from mlops_operator.handlers.queue import Key, WorkQueue
 from mlops_operator.reconcile.plan import Event, Plan
 
 RUN, SERVER = Key("TrainingRun", "team", "demo"), Key("ModelServer", "team", "api")
+DEMO = ("team", "demo")
 
 
 class Queue(WorkQueue):
@@ -24,9 +28,13 @@ class Queue(WorkQueue):
 
     def __init__(self) -> None:
         self.asked: list[Key] = []
+        self.later: list[tuple[Key, float]] = []
 
     def add(self, key: Key) -> None:
         self.asked.append(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        self.later.append((key, seconds))
 
     def take(self) -> list[Key]:
         asked, self.asked = self.asked, []
@@ -100,6 +108,45 @@ def test_the_answer_to_a_write_does_not_revive_what_was_deleted() -> None:
     here.wrote(ended(2))
     assert queue.take() == []
     assert here.store.get(*RUN) == item("TrainingRun", "demo", 3, uid="another")
+
+
+def test_the_name_of_a_job_rests_once_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.5]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    here, _ = context()
+    here.seen("ADDED", job(1))
+    assert here.name_rests(*DEMO) == 0.0
+    here.seen("DELETED", job(2))
+    assert here.name_rests(*DEMO) == NAME_REST_SECONDS
+    here.forget_absent()
+    clock[0] += NAME_REST_SECONDS - 0.5
+    assert here.name_rests(*DEMO) == 0.5
+    clock[0] += 0.5
+    here.forget_absent()
+    assert (here.name_rests(*DEMO), here.freed) == (0.0, {})
+
+
+async def test_a_job_is_made_again_when_its_name_has_rested() -> None:
+    body = item("Job", "api-judge", 0)
+    body["metadata"]["ownerReferences"] = [{"kind": "ModelServer", "name": "api"}]
+
+    class Applies(Listed):
+        made = 0
+
+        async def apply(self, _: Any) -> Any:
+            self.made += 1
+            return {**body, "metadata": {**body["metadata"], "uid": "new"}}
+
+    cluster = Applies()
+    here, queue = context(cluster)
+    here.seen("ADDED", body)
+    here.seen("DELETED", body)
+    await apply_children(here, Plan(apply=(body,)))
+    assert cluster.made == 0
+    assert [key for key, seconds in queue.later if 0 < seconds <= NAME_REST_SECONDS] == [SERVER]
+    here.freed["team", "api-judge"] -= NAME_REST_SECONDS
+    await apply_children(here, Plan(apply=(body,)))
+    assert cluster.made == 1
 
 
 async def test_a_list_puts_right_what_watches_missed() -> None:
