@@ -186,6 +186,8 @@ def _controller_manager(state: State, layout: Layout) -> list[str]:
         f"--kubeconfig={config}", f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}",
         "--bind-address=127.0.0.1", f"--secure-port={layout.manager_port}",
         "--leader-elect=false", "--use-service-account-credentials=true",
+        # With the default of 20 requests a second a Job waits for its pod when a few begin at once.
+        "--kube-api-qps=200", "--kube-api-burst=400",
         f"--service-account-private-key-file={state.pki}/service-accounts.key",
         f"--root-ca-file={state.pki}/ca.crt",
         f"--cluster-signing-cert-file={state.pki}/ca.crt", f"--cluster-signing-key-file={state.pki}/ca.key",

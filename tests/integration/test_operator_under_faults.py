@@ -15,7 +15,7 @@ import pytest
 
 from devcluster.cluster import Cluster
 from tests.integration.figures import tell
-from tests.reliability.operator import lives, plans, quiet, rights
+from tests.reliability.operator import plans, quiet, rights
 from tests.reliability.operator.calls import Call, Fault
 from tests.reliability.operator.plans import Outcome, Plan, Reference, dump, told
 from tests.reliability.operator.test_lives import lived
@@ -24,7 +24,6 @@ from tests.reliability.operator.world import House, house
 
 AT_ONCE = 4
 LIVES = 12
-REMADE = 16
 PATIENCE = 150.0  # the machine may be busy; `make reliability` holds the operator to 75 s
 QUIET_SECONDS = 60
 # These wait for a timeout or for the next resync: only `make reliability` has the time.
@@ -40,7 +39,6 @@ class Proofs:
     outcomes: list[Outcome]
     planted: list[tuple[Outcome, Outcome]]
     lives: list[str]
-    remade: list[str]
     writes: list[str]
     used: set[Call]
     refusals: list[str]
@@ -61,14 +59,13 @@ def proofs(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
             writes = asyncio.create_task(quiet.writes_in(still, QUIET_SECONDS))
             found = await plans.references(shared, WORKLOADS)
             bugs = [plan for plan, _ in plans.planted_plans() if plan.planted in FOUND_AT_ONCE]
-            outcomes, planted, ends, again, (used, refusals) = await asyncio.gather(
+            outcomes, planted, ends, (used, refusals) = await asyncio.gather(
                 plans.run_all(shared, sample(found), found, AT_ONCE, patience=PATIENCE),
                 asyncio.gather(*(plans.with_and_without(shared, plan, PATIENCE, found) for plan in bugs)),
                 lived(shared, range(1, 1 + LIVES), AT_ONCE),
-                remade(shared),
                 worked(shared),
             )
-            return Proofs(outcomes, planted, ends, again, await writes, used, refusals)
+            return Proofs(outcomes, planted, ends, await writes, used, refusals)
 
     began = time.monotonic()
     done = asyncio.run(everything())
@@ -85,13 +82,6 @@ def sample(found: Mapping[str, Reference]) -> list[Plan]:
         quick = [p for p in plans.all_plans(workload, found[workload]) if p.fault and p.fault.kind not in SLOW]
         wanted += random.Random(workload).sample(quick, count)
     return wanted
-
-
-async def remade(shared: House) -> list[str]:
-    """Runs that are deleted and made again at once, some of them at each moment of their Job's first pod."""
-    async with shared.world() as world:
-        found = await asyncio.gather(*(lives.remade(world, f"again-{n}", 10 * n) for n in range(REMADE)))
-        return [line for line in found if line]
 
 
 async def worked(shared: House) -> tuple[set[Call], list[str]]:
@@ -113,10 +103,6 @@ def test_planted_bugs_are_found(proofs: Proofs) -> None:
 
 def test_each_life_ends_as_a_fresh_run(proofs: Proofs) -> None:
     assert proofs.lives == []
-
-
-def test_a_run_made_again_at_once_gets_its_pod(proofs: Proofs) -> None:
-    assert proofs.remade == []
 
 
 def test_settled_runs_cost_no_write(proofs: Proofs) -> None:

@@ -30,7 +30,7 @@ MANAGED = f"app.kubernetes.io/managed-by={MANAGER}"
 EVENTS_WAITING = 10_000
 # The Job controller counts the pods it expects by a Job's name, not its UID. A Job made while it still makes a pod for
 # a deleted one of that name gets no pod for five minutes (ExpectationsTimeout in pkg/controller/controller_utils.go).
-NAME_REST_SECONDS = 2.0
+NAME_REST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)

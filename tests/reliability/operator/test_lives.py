@@ -12,6 +12,7 @@ from tests.reliability.operator import lives
 from tests.reliability.operator.world import House, house
 
 WORLDS, LIVES, AT_ONCE = 4, 100, 12
+REMADE = 60
 
 
 async def lived(shared: House, seeds: range, at_once: int) -> list[str]:
@@ -37,3 +38,23 @@ def test_each_life_ends_as_a_fresh_run(control_plane: Cluster, tmp_path_factory:
 
     assert asyncio.run(all_of_them()) == []
     tell(f"generated lives: {WORLDS * LIVES}, each ended as a fresh run")
+
+
+def test_a_run_made_again_at_once_gets_its_pod(
+    control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Some of them at each moment of their Job's first pod."""
+
+    async def all_of_them() -> list[str]:
+        async with house(control_plane, tmp_path_factory.mktemp("again")) as shared, shared.world() as world:
+            gate = asyncio.Semaphore(8)
+
+            async def one(number: int) -> str:
+                async with gate:
+                    return await lives.remade(world, f"again-{number}", 10 * number)
+
+            found = await asyncio.gather(*(one(number) for number in range(REMADE)))
+            return [line for line in found if line]
+
+    assert asyncio.run(all_of_them()) == []
+    tell(f"deleted and made again at once: {REMADE} runs, three times each")
