@@ -3,7 +3,6 @@
 import json
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -49,15 +48,6 @@ def eventually(what: str, true: Callable[[], bool], seconds: float = 60.0) -> No
     while not true():
         assert time.monotonic() < until, f"after {seconds:.0f} s still not so: {what}"
         time.sleep(0.5)
-
-
-def reachable(address: str) -> bool:
-    """Whether anything answers there with a status below 400."""
-    try:
-        urllib.request.urlopen(address, timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 def training_run(name: str, bucket: str, **spec: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kube import RUN, Kube, eventually, model_server, reachable
+from devcluster.control_plane import answers
+from tests.e2e.kube import RUN, Kube, eventually, model_server
 from tests.e2e.planted import plant
 from tests.e2e.store import Store
 
@@ -25,7 +26,7 @@ def url(kube: Kube, trained: dict) -> str:
     kube.apply(model_server(SERVER, RUN, gate=GATE, watch={"windowSeconds": 8, "minRequests": 20}))
     kube.wait(f"msrv/{SERVER}", "condition=Settled", 300)
     address = kube.get(f"msrv/{SERVER}")["status"]["url"]
-    eventually("the address answers", lambda: reachable(f"{address}health"), 30)
+    eventually("the address answers", lambda: answers(f"{address}health"), 30)
     return address
 
 

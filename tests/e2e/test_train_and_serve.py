@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.e2e.kube import RUN, Kube, eventually, model_server, reachable, training_run
+from devcluster.control_plane import answers
+from tests.e2e.kube import RUN, Kube, eventually, model_server, training_run
 from tests.e2e.store import Store
 
 SERVER = "e2e-api"
@@ -23,7 +24,7 @@ def url(kube: Kube, trained: dict) -> str:
     kube.apply(model_server(SERVER, RUN, gate={"minimum": "0.55"}))
     kube.wait(f"msrv/{SERVER}", "condition=Ready", 300)
     address = kube.get(f"msrv/{SERVER}")["status"]["url"]
-    eventually("the load balancer's address answers", lambda: reachable(f"{address}health"), 30)
+    eventually("the load balancer's address answers", lambda: answers(f"{address}health"), 30)
     return address
 
 
