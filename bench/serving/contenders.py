@@ -56,7 +56,8 @@ class Running:
         return [pid for pid in numbers if _group(pid) == self.process.pid]
 
     def stop(self) -> None:
-        self.resume()
+        with contextlib.suppress(ProcessLookupError):
+            self.resume()
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)

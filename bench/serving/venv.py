@@ -23,9 +23,10 @@ def python() -> Path:
         print("making the peers' environment …", file=sys.stderr)
         _uv("venv", "--clear", "--python", sys.executable, str(folder))
         _uv("pip", "sync", "--python", str(folder / "bin/python"), "--require-hashes", str(LOCK))
-        shared = folder / "lib" / f"python3.{sys.version_info[1]}" / "site-packages" / "zz-shared.pth"
-        shared.write_text("".join(f"{place}\n" for place in site.getsitepackages()))
         ready.touch()
+    # Each time: another checkout may have made the environment, and be gone.
+    shared = folder / "lib" / f"python3.{sys.version_info[1]}" / "site-packages" / "zz-shared.pth"
+    shared.write_text("".join(f"{place}\n" for place in site.getsitepackages()))
     return folder / "bin/python"
 
 
