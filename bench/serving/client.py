@@ -19,6 +19,7 @@ from typing import Any
 
 BOUNDARY = b"------------------------boundary"
 PROBE_SECONDS = 0.01
+REUSE_SECONDS = 2.0  # servers close what is idle for five: a request must not meet that
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.received = bytearray()
+        self.answered = 0.0
         self.waiting: asyncio.Future[tuple[int, bytes]] | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -84,6 +86,7 @@ class Connection(asyncio.Protocol):
         if len(self.received) >= end + 4 + length:
             body = bytes(self.received[end + 4 :])
             self.received.clear()
+            self.answered = time.perf_counter()
             waiting, self.waiting = self.waiting, None
             waiting.set_result((int(head[9:12]), body))
 
@@ -143,7 +146,8 @@ class Load:
         await asyncio.gather(*under_way)
 
     async def _due(self, due: float) -> None:
-        connection = self.idle.pop() if self.idle else await connected(self.job.port)
+        recent = self.idle and time.perf_counter() - self.idle[-1].answered < REUSE_SECONDS
+        connection = self.idle.pop() if recent else await connected(self.job.port)
         await self._one(connection, due)
         self.idle.append(connection)
 
