@@ -2,7 +2,9 @@
 
     python -m bench.memory --data FOLDER
 
-The peak is the largest resident set of the stage's process (getrusage). Train runs one epoch: later ones need no more.
+The peak is the largest resident set of the stage's process (getrusage), and of it what is not a mapped file, whose
+pages the kernel takes back when it needs them (RssAnon, looked at 20 times a second). Train runs one epoch: later ones
+need no more.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from bench.photos import folder, parser
@@ -34,7 +37,8 @@ def main() -> None:
     print("peak memory, MiB")
     print("photographs".ljust(14) + "".join(stage.rjust(12) for stage in given.stages))
     for count, row in peaks.items():
-        print(f"{count:<14,}" + "".join(f"{value:12,.0f}" for value in row))
+        for part, name in enumerate((f"{count:,}", "  not mapped")):
+            print(name.ljust(14) + "".join(f"{value[part]:12,.0f}" for value in row))
 
 
 def folder_of(data: Path | None, count: int, work: Path) -> Path:
@@ -43,17 +47,26 @@ def folder_of(data: Path | None, count: int, work: Path) -> Path:
     return made if made.exists() else folder(data, count, work)
 
 
-def peak(stage: str, source: Path, work: Path) -> float:
-    """Run one stage in `work`; returns its largest resident set in MiB."""
+def peak(stage: str, source: Path, work: Path) -> tuple[float, float]:
+    """Run one stage in `work`; returns its largest resident set in MiB, and the largest part that is no mapped file."""
     if not (work / PARAMS).exists():
         write_parameters(key.checked_parameters({"epochs": 1}), work / PARAMS)
     environment = {**os.environ, "CATSDOGS_RAW": str(source)}
     process = subprocess.Popen([sys.executable, "-m", "catsdogs.pipeline", stage], cwd=work, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
+    anonymous = 0.0
+    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+        anonymous = max(anonymous, _anonymous(process.pid))
+        time.sleep(0.05)
+    _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"the stage {stage} ended with {process.returncode}")
-    return usage.ru_maxrss / 1024
+    return usage.ru_maxrss / 1024, anonymous
+
+
+def _anonymous(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(float(line.split()[1]) for line in lines if line.startswith("RssAnon:")) / 1024
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from torch import nn
 
 from catsdogs import key
 from catsdogs import model as models
-from catsdogs.pipeline import ingest, preprocess, raw, scoring, state, train
+from catsdogs.pipeline import ingest, preprocess, previous, raw, scoring, state, train
 from catsdogs.pipeline.device import choose
 from catsdogs.pipeline.progress import Progress
 from catsdogs.pipeline.recipe import RECIPES
@@ -69,7 +69,7 @@ def prepared(parameters: dict[str, Any]) -> float:
     """Ingest and preprocess in the current folder; how long both took."""
     start = time.monotonic()
     write_parameters(key.checked_parameters(parameters))
-    raw.write_manifest(raw.list_photos())
+    previous.write(raw.write_manifest(raw.list_photos()))
     ingest.run()
     preprocess.run()
     return time.monotonic() - start
