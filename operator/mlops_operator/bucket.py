@@ -15,12 +15,11 @@ from urllib.parse import quote
 from urllib.request import getproxies
 
 import aiohttp
-import google.auth
-import google.auth.transport.requests
 from google.auth import exceptions as auth_exceptions
 from yarl import URL
 
 from catsdogs.key import RAW_PREFIX, RawPhoto, model_prefix, raw_hash, uri, version
+from mlops_operator.account import Account
 from mlops_operator.api.training_run import BucketFailure, Lookup
 from mlops_operator.status.pod import as_object
 
@@ -51,8 +50,7 @@ class Bucket:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
-        self._credentials: Any = None
-        self._login = asyncio.Lock()
+        self._account = Account(SCOPE)
         self._listings: dict[str, _Listing] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -170,15 +168,7 @@ class Bucket:
 
     async def _headers(self) -> dict[str, str]:
         """Who asks: nobody at the emulator, else the account of the environment."""
-        if os.environ.get(EMULATOR):
-            return {}
-        async with self._login:
-            if self._credentials is None:
-                self._credentials = (await asyncio.to_thread(google.auth.default, scopes=[SCOPE]))[0]
-            credentials = self._credentials
-            if not credentials.valid:
-                await asyncio.to_thread(credentials.refresh, google.auth.transport.requests.Request())
-            return {"Authorization": f"Bearer {credentials.token}"}
+        return {} if os.environ.get(EMULATOR) else await self._account.headers()
 
 
 def _host() -> str:

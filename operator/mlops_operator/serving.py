@@ -3,8 +3,7 @@
 The answers are untrusted: two seconds, 256 KiB, no redirects, and only numbers in their ranges come through.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,6 +17,7 @@ LIMIT = 256 * 1024
 CONCURRENT = 32
 ROUTE = "/predict"
 DURATION = "http_server_request_duration_seconds"
+Samples = Sequence[tuple[Mapping[str, str], float]]
 
 
 def session() -> aiohttp.ClientSession:
@@ -33,12 +33,15 @@ async def traffic(client: aiohttp.ClientSession, address: str) -> Traffic | None
     return None if found is None or found[0] != 200 else counted(found[1])
 
 
-async def complaint(client: aiohttp.ClientSession, address: str) -> str:
-    """Why the pod at `address` will not get ready by itself, "" while it may."""
+async def health(client: aiohttp.ClientSession, address: str) -> tuple[str, str]:
+    """How the pod at `address` says that it is, and why: "failed" for its model's sake, "waiting" for what is not its
+    fault, "healthy", "" when it says nothing of the kind."""
     found = await _get(client, address, "health")
     said = as_object(found[1]) if found else {}
-    reason = said.get("reason")
-    return " ".join(reason.split())[:400] if said.get("status") == "failed" and isinstance(reason, str) else ""
+    status, reason = said.get("status"), said.get("reason", "")
+    if status not in ("failed", "waiting", "healthy") or not isinstance(reason, str):
+        return "", ""
+    return status, " ".join(reason.split())[:400]
 
 
 def counted(text: str) -> Traffic | None:
@@ -48,36 +51,43 @@ def counted(text: str) -> Traffic | None:
     except ValueError:
         return None
     of_route = [s for s in samples if s.name.startswith(DURATION) and s.labels.get("http_route") == ROUTE]
-    counts = [
-        (s.labels.get("http_response_status_code", ""), s.value) for s in of_route if s.name == f"{DURATION}_count"
-    ]
-    return Traffic(
-        requests=_sum(value for _, value in counts),
-        errors=_sum(value for status, value in counts if status.startswith("5")),
-        buckets=_buckets(s for s in of_route if s.name == f"{DURATION}_bucket"),
+    return counts(
+        [(s.labels, s.value) for s in of_route if s.name == f"{DURATION}_count"],
+        [(s.labels, s.value) for s in of_route if s.name == f"{DURATION}_bucket"],
     )
 
 
-def _buckets(samples: Iterable[Any]) -> tuple[tuple[float, int], ...]:
+def counts(by_status: Samples, by_bound: Samples) -> Traffic:
+    """Traffic from the samples of the histogram's counts and buckets, each with its labels."""
+    statuses = [(labels.get("http_response_status_code", ""), value) for labels, value in by_status]
     bounds: dict[float, float] = {}
-    for sample in samples:
-        bound = float(sample.labels["le"])
-        bounds[bound] = bounds.get(bound, 0.0) + sample.value
-    return tuple((bound, int(bounds[bound])) for bound in sorted(bounds))
+    for labels, value in by_bound:
+        bound = float(labels["le"])
+        bounds[bound] = bounds.get(bound, 0.0) + value
+    return Traffic(
+        requests=_sum(value for _, value in statuses),
+        errors=_sum(value for status, value in statuses if status.startswith("5")),
+        buckets=tuple((bound, int(bounds[bound])) for bound in sorted(bounds)),
+    )
 
 
 def _sum(values: Iterable[float]) -> int:
     return int(sum(values))
 
 
+async def body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The answer's body; ValueError when it is longer than `limit` bytes."""
+    found = bytearray()
+    async for piece in answer.content.iter_chunked(65536):
+        found += piece
+        if len(found) > limit:
+            raise ValueError(f"the answer is longer than {limit} bytes")
+    return bytes(found)
+
+
 async def _get(client: aiohttp.ClientSession, address: str, path: str) -> tuple[int, str] | None:
     try:
         async with client.get(f"http://{address_of(address)}:{PORT}/{path}", allow_redirects=False) as answer:
-            body = bytearray()
-            async for piece in answer.content.iter_chunked(65536):
-                body += piece
-                if len(body) > LIMIT:
-                    return None
-            return answer.status, body.decode(errors="replace")
+            return answer.status, (await body(answer, LIMIT)).decode(errors="replace")
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
         return None

@@ -28,7 +28,9 @@ PATIENCE = 150.0  # the machine may be busy; `make reliability` holds the operat
 QUIET_SECONDS = 60
 # These wait for a timeout or for the next resync: only `make reliability` has the time.
 SLOW = ("hang", "stall", "hide")
-SAMPLE = {"create": 6, "fail": 3, "suspend and resume": 4, "preempt": 4, "delete half-way": 4, "upgrade": 4}
+SAMPLE = {"create": 6, "fail": 3} | dict.fromkeys(
+    ("suspend and resume", "preempt", "delete half-way", "upgrade", "rollout"), 4
+)
 FOUND_AT_ONCE = ("job-under-a-new-name", "create-tried-again-under-another-name", "trusts-its-memory")
 
 

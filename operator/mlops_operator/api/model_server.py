@@ -124,7 +124,8 @@ class Observed:
     `candidate` and `judge` are the candidate's Deployment and the gate's Job, with their pods; `verdict` is
     the judge's report in the bucket, asked for when its pod is gone; `taken` names an object of somebody else
     that stands where one of these two would. `traffic` is what the pods have answered,
-    by UID, `complaints` why pods are not ready in their own words.
+    by UID, `complaints` why pods are not ready in their own words, `excuses` the same where the model is not to blame:
+    "" for a pod that answers and is not yet known to.
     """
 
     deployment: Mapping[str, Any] | None = None
@@ -143,6 +144,7 @@ class Observed:
     taken: str = ""
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     complaints: Mapping[str, str] = field(default_factory=dict)
+    excuses: Mapping[str, str] = field(default_factory=dict)
     recorded: Recorded = field(default_factory=Recorded)
 
 

@@ -34,6 +34,7 @@ class Settings:
     server_service_account: str = "model-server"
     judge_service_account: str = "model-judge"
     api_keys_secret: str = ""
+    watch_query_url: str = ""
 
     def allows_image(self, image: str) -> bool:
         """Whether `image` lies under one of the allowed registry prefixes (each ends with "/")."""
@@ -48,6 +49,7 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
     """Parse NAMESPACES, TRAINER_IMAGE, SERVER_IMAGE, BUCKET, ALLOWED_REGISTRIES, ALLOW_TAGS ("true" or "false"),
     MLFLOW_TRACKING_URI, MLFLOW_PUBLIC_URL and POD_ENV (a JSON object of strings).
 
+    WATCH_QUERY_URL is the address of a Prometheus, before /api/v1/query, that knows what the servers' pods answer.
     API_KEYS_SECRET names a Secret in the servers' namespaces, whose entry "keys" has one API key a line.
     Raises SettingsError for a value that could only fail later.
     """
@@ -68,6 +70,7 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
         mlflow_public_url=env.get("MLFLOW_PUBLIC_URL", "").strip().rstrip("/"),
         pod_env=_pod_env(env.get("POD_ENV", "")),
         api_keys_secret=env.get("API_KEYS_SECRET", "").strip(),
+        watch_query_url=_url(env, "WATCH_QUERY_URL"),
     )
 
 
@@ -80,6 +83,13 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
     if text not in ("true", "false"):
         raise SettingsError(f"{name}={text!r} is neither true nor false")
     return text == "true"
+
+
+def _url(env: Mapping[str, str], name: str) -> str:
+    url = env.get(name, "").strip().rstrip("/")
+    if url and not url.startswith(("http://", "https://")):
+        raise SettingsError(f"{name}={url!r} is no address: give http://HOST:PORT or https://HOST/PATH")
+    return url
 
 
 def _image(env: Mapping[str, str], name: str, allow_tags: bool = False) -> str:

@@ -74,6 +74,7 @@ class Context:
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     traffic: dict[str, Traffic] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
+    excuses: dict[str, str] = field(default_factory=dict)
     recorded: dict[str, Recorded] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     events: asyncio.Queue[Mapping[str, Any]] = field(default_factory=lambda: asyncio.Queue(EVENTS_WAITING))

@@ -79,6 +79,7 @@ async def gather(context: Context, server: ModelServer) -> Observed:
         taken=next(taken, ""),
         traffic=context.traffic,
         complaints=context.complaints,
+        excuses=context.excuses,
         recorded=context.recorded.get(server.uid, Recorded()),
     )
 

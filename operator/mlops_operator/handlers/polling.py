@@ -21,6 +21,7 @@ from mlops_operator.builders.job import NAME as TRAINER
 from mlops_operator.handlers.context import Context
 from mlops_operator.handlers.queue import Key
 from mlops_operator.handlers.store import INSTANCE, NAME
+from mlops_operator.prometheus import Prometheus
 from mlops_operator.status.pod import current_stage, phase
 from mlops_operator.status.run import finished
 from mlops_operator.status.server_pods import is_ready
@@ -76,26 +77,33 @@ async def _ask(context: Context, session: aiohttp.ClientSession, trainer: Traine
 
 async def watch_servers(context: Context) -> None:
     """Ask the pods of servers where a model is on its way in what they answer and why they don't, until cancelled."""
-    async with serving.session() as session:
+    async with serving.session() as session, Prometheus(context.settings.watch_query_url) as prometheus:
         while True:
             await asyncio.sleep(ROUND_SECONDS)
-            await look_at_servers(context, session)
+            await look_at_servers(context, session, await prometheus.traffic(context.settings.namespaces))
 
 
-async def look_at_servers(context: Context, session: aiohttp.ClientSession) -> None:
-    """One round over all pods; what is known of pods that are gone is forgotten."""
+async def look_at_servers(
+    context: Context, session: aiohttp.ClientSession, known: Mapping[tuple[str, str], Traffic] | None = None
+) -> None:
+    """One round over all pods; what is known of pods that are gone is forgotten. Of which Prometheus has counts
+    (`known`, by namespace and name), need not be asked for them."""
     asked = [found for namespace in context.settings.namespaces for found in _servers_pods(context, namespace)]
-    answers = await asyncio.gather(*(_look(session, pod) for _, pod in asked))
-    traffic, complaints = {}, {}
-    for (key, pod), (counted, complaint) in zip(asked, answers, strict=True):
+    answers = await asyncio.gather(*(_look(session, pod, known or {}) for _, pod in asked))
+    traffic: dict[str, Traffic] = {}
+    complaints: dict[str, str] = {}
+    excuses: dict[str, str] = {}
+    for (key, pod), (counted, (status, reason)) in zip(asked, answers, strict=True):
         uid = pod["metadata"]["uid"]
         if counted is not None:
             traffic[uid] = counted
-        if complaint:
-            complaints[uid] = complaint
-        if complaint != context.complaints.get(uid, ""):
+        if status == "failed":
+            complaints[uid] = reason
+        elif status:
+            excuses[uid] = reason
+        if (complaints.get(uid), excuses.get(uid)) != (context.complaints.get(uid), context.excuses.get(uid)):
             context.queue.add(key)
-    context.traffic, context.complaints = traffic, complaints
+    context.traffic, context.complaints, context.excuses = traffic, complaints, excuses
 
 
 def _servers_pods(context: Context, namespace: str) -> list[tuple[Key, Mapping[str, Any]]]:
@@ -111,8 +119,11 @@ def _servers_pods(context: Context, namespace: str) -> list[tuple[Key, Mapping[s
     return found
 
 
-async def _look(session: aiohttp.ClientSession, pod: Mapping[str, Any]) -> tuple[Traffic | None, str]:
-    address = pod["status"]["podIP"]
+async def _look(
+    session: aiohttp.ClientSession, pod: Mapping[str, Any], known: Mapping[tuple[str, str], Traffic]
+) -> tuple[Traffic | None, tuple[str, str]]:
+    address, metadata = pod["status"]["podIP"], pod["metadata"]
     if is_ready(pod):
-        return await serving.traffic(session, address), ""
-    return None, await serving.complaint(session, address)
+        counted = known.get((metadata["namespace"], metadata["name"]))
+        return counted or await serving.traffic(session, address), ("", "")
+    return None, await serving.health(session, address)

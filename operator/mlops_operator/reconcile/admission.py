@@ -219,9 +219,13 @@ def _not_ready(question: Question, waiting: Decision, since: datetime) -> Decisi
     complaints = [observed.complaints.get(pod["metadata"]["uid"], "") for pod in pods]
     if said := next(filter(None, complaints), ""):
         return refuse(question, "SmokeFailed", f"the candidate's pod does not get ready: {said}")
+    excuses = [excuse for pod in pods if (excuse := observed.excuses.get(pod["metadata"]["uid"])) is not None]
+    if said := next(filter(None, excuses), ""):
+        text = f"model {name_of(model)} can't be had by the candidate's pod: {said}"
+        return replace(_asks(waiting, "ModelUnavailable", text), requeue_after=30.0)
     trouble = find_trouble(pods, observed.candidate)
     waited = (question.now - since).total_seconds()
-    blamed = trouble is None or trouble.reason in MODEL_TROUBLES
+    blamed = not excuses and (trouble is None or trouble.reason in MODEL_TROUBLES)
     if waited >= CANDIDATE_SECONDS and blamed:
         why = trouble.message if trouble else "its pod answers no /health"
         return refuse(question, "SmokeFailed", f"the candidate was not ready within {CANDIDATE_SECONDS:.0f} s: {why}")

@@ -38,7 +38,10 @@ PATHS = {
     "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
     "PodMonitoring": ("/apis/monitoring.googleapis.com/v1", "podmonitorings"),
 }
-WATCHED = ("TrainingRun", "Job", "Pod")
+WATCHED = (
+    *("TrainingRun", "Job", "Pod", "ModelServer", "Deployment", "Service"),
+    *("PodDisruptionBudget", "NetworkPolicy", "PodMonitoring"),
+)
 
 
 class RefusedError(Exception):
@@ -138,7 +141,7 @@ class Seen:
         ever = {"Job": self.jobs, "Pod": self.pods}.get(kind)
         if ever is not None:
             ever[metadata["uid"]] = item
-        elif all(run["metadata"]["uid"] != metadata["uid"] for run in self.runs):
+        elif kind == "TrainingRun" and all(run["metadata"]["uid"] != metadata["uid"] for run in self.runs):
             self.runs.append(item)
         waiting, self._waiting = self._waiting, []
         for future in waiting:
@@ -153,7 +156,7 @@ class Seen:
 
 
 class Eyes:
-    """Watches the three kinds in all namespaces."""
+    """Watches what an operator cares for, in all namespaces."""
 
     def __init__(self, api: Api, session: aiohttp.ClientSession, server: str, admin: ssl.SSLContext) -> None:
         self._api, self._session, self._server, self._admin = api, session, server, admin

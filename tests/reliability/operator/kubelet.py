@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from mlops_operator.builders.job import NAME as TRAINER
 from tests.integration.world import RUNNING, STAGES, condition, ended, ok
 from tests.reliability.operator.api import Api, Object, RefusedError, Seen
 from tests.unit.operator.bucket_server import Buckets
@@ -23,11 +24,13 @@ Life = Callable[["Kubelet", Object], Awaitable[None]]
 
 
 class Kubelet:
-    """Plays the pods of one namespace. `scripts` has the lives of a run's pods in order; without one it trains."""
+    """Plays the pods of one namespace. `scripts` has the lives of a run's pods in order; without one it trains.
+    `apps` has the life of every pod that serves or judges, by its name label; without one it waits."""
 
     def __init__(self, api: Api, namespace: str, seen: Seen, buckets: Buckets) -> None:
         self.scripts: dict[str, list[Life]] = {}
         self.default: Life = trains
+        self.apps: Mapping[str, Life] = {}
         self.trainings: Counter[str] = Counter()  # by UID of the run
         self._api, self._namespace, self._seen, self._buckets = api, namespace, seen, buckets
         self._lives: dict[str, asyncio.Task[None]] = {}
@@ -52,19 +55,29 @@ class Kubelet:
             await asyncio.gather(*self._lives.values(), return_exceptions=True)
 
     async def _live(self, pod: Object) -> None:
+        life = await self._life_of(pod)
+        with suppress(RefusedError):  # the pod is gone
+            await life(self, pod)
+
+    async def _life_of(self, pod: Object) -> Life:
+        app = pod["metadata"]["labels"]["app.kubernetes.io/name"]
+        if app != TRAINER:
+            return self.apps.get(app, waits)
         while pod["metadata"]["ownerReferences"][0]["uid"] not in self._seen.jobs:
             await self._seen.changed(1.0)  # the watches are not in step
         script = self.scripts.get(run_of_pod(pod), [])
-        with suppress(RefusedError):  # the pod is gone
-            await (script.pop(0) if script else self.default)(self, pod)
+        return script.pop(0) if script else self.default
+
+    async def say(self, pod: Object, **status: Any) -> None:
+        """Write the status of the pod."""
+        await self._api.patch("Pod", self._namespace, pod["metadata"]["name"], {"status": status}, "status")
 
     async def report(self, pod: Object, phase: str, states: Mapping[str, Any], **status: Any) -> None:
         """Write the status of the pod; stages that are not named wait."""
         waiting = {"waiting": {"reason": "PodInitializing"}}
         fixed = {"image": "i", "imageID": "", "ready": False, "restartCount": 0}
         shown = [{"name": stage, **fixed, "state": dict(states.get(stage, waiting))} for stage in STAGES]
-        change = {"phase": phase, "initContainerStatuses": shown[:-1], "containerStatuses": shown[-1:], **status}
-        await self._api.patch("Pod", self._namespace, pod["metadata"]["name"], {"status": change}, "status")
+        await self.say(pod, phase=phase, initContainerStatuses=shown[:-1], containerStatuses=shown[-1:], **status)
 
     async def train(self, pod: Object) -> None:
         """The pod is in its training stage, until the operator has shown it or for some seconds."""
@@ -94,6 +107,10 @@ class Kubelet:
 def run_of_pod(pod: Object) -> str:
     """The name of the run that a pod belongs to."""
     return str(pod["metadata"]["labels"]["app.kubernetes.io/instance"])
+
+
+async def waits(kubelet: Kubelet, pod: Object) -> None:
+    """No node takes the pod."""
 
 
 async def trains(kubelet: Kubelet, pod: Object) -> None:

@@ -21,7 +21,9 @@ from tests.reliability.operator.world import House, TroubleError, World
 
 JOBS = Call("watch", "jobs")
 STATUS = Call("patch", "trainingruns/status")
+SERVER_STATUS = Call("patch", "modelservers/status")
 WATCHED = ("trainingruns", "jobs", "pods")
+OF_SERVERS = ("modelservers", "deployments")
 SETTLED_SECONDS = 0.7
 AFTER_REPLAY_SECONDS = 6.0
 
@@ -127,12 +129,16 @@ def errors(workload: str, found: Reference) -> list[Plan]:
 
 
 def watches(workload: str, found: Reference) -> list[Plan]:
-    """Each watch of what belongs to runs ends, breaks, stalls or is gone at its first events; some never come."""
-    plans = []
-    for call in (Call("watch", resource) for resource in WATCHED):
-        plans += [Plan(workload, Fault(kind, call, skip=skip)) for kind in WATCHES for skip in (0, 1, 3)]
+    """Each watch of what belongs to runs and servers ends, breaks, stalls or is gone at its first events; some never
+    come. A server takes ten steps to its end, and without a watch each waits for a resync: there none is away for good.
+    """
+    plans, serves = [], SERVER_STATUS in found.calls
+    for call in (Call("watch", resource) for resource in (*WATCHED, *(OF_SERVERS if serves else ()))):
+        kinds = [kind for kind in WATCHES if not (serves and kind == "stall")]
+        plans += [Plan(workload, Fault(kind, call, skip=skip)) for kind in kinds for skip in (0, 1, 3)]
         plans += [Plan(workload, Fault("hide", call, skip=skip)) for skip in (0, 1, 2)]
-        plans.append(Plan(workload, Fault("hide", call, times=10_000)))
+        if not serves:
+            plans.append(Plan(workload, Fault("hide", call, times=10_000)))
     return plans
 
 

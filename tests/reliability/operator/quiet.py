@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 
 from tests.reliability.operator import kubelet
-from tests.reliability.operator.api import Object
 from tests.reliability.operator.world import World
 
 # Kind of a run: how its pods live, its spec, and the reason that it comes to rest with.
@@ -28,10 +27,6 @@ EACH = 5
 SILENCE = 8.0
 
 
-async def _waits(played: kubelet.Kubelet, pod: Object) -> None:
-    """No node takes the pod."""
-
-
 async def settle(world: World) -> None:
     """Make the runs and wait until all have come to rest and nothing was written for some seconds."""
     names = {}
@@ -39,7 +34,7 @@ async def settle(world: World) -> None:
         for number in range(EACH):
             name = f"{kind}-{number}"
             names[name] = reason
-            world.kubelet.scripts[name] = [life or _waits]
+            world.kubelet.scripts[name] = [life or kubelet.waits]
             await world.create(name, parameters={"seed": EACH * seed + number}, **spec)
     await world.until("all have settled", lambda: all(world.reason(name) == r for name, r in names.items()))
     writes = -1

@@ -1,4 +1,4 @@
-"""Every fault of every kind in each of the six workloads: the end is the one without faults, within 75 s."""
+"""Every fault of every kind in each of the seven workloads: the end is the one without faults, within 75 s."""
 
 from __future__ import annotations
 

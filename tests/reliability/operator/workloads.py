@@ -1,6 +1,6 @@
-"""The six workloads that every fault is tried on: what a user, a cluster or an administrator does to a few runs.
+"""The seven workloads that every fault is tried on: what a user or a cluster does to a few runs and a server.
 
-Each ends when all its runs have ended; how the operator gets there is not its matter.
+Each ends when all has been decided; how the operator gets there is not its matter.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 
+from tests.reliability.operator import servers
 from tests.reliability.operator.api import Object
 from tests.reliability.operator.kubelet import (
     Kubelet,
@@ -20,7 +21,7 @@ from tests.reliability.operator.kubelet import (
     runs_out_of_memory,
     trains,
 )
-from tests.reliability.operator.world import NEW_IMAGE, World
+from tests.reliability.operator.world import IMAGE, NEW_IMAGE, World
 
 
 async def create(world: World) -> None:
@@ -90,6 +91,24 @@ def _until_upgraded(world: World) -> Life:
     return life
 
 
+async def rollout(world: World) -> None:
+    """A ModelServer that serves the model of one run takes that of the next, and refuses that of a worse one."""
+    world.kubelet.apps = servers.LIVES
+    servers.publish(world.buckets, world.namespace, IMAGE)
+    await world.api.create(world.namespace, servers.body("server", servers.LABELS))
+    await _decided(world, "run-a", "run-a", "Served")
+    await _decided(world, "run-b", "run-b", "Served")
+    await _decided(world, "run-c", "run-b", "WorseThanServing")
+    await world.until("all is written down", lambda: world.server("server")["status"].get("ledger") == {"through": 3})
+
+
+async def _decided(world: World, run: str, serves: str, reason: str) -> None:
+    """A run succeeds; wait until that is decided and the model of `serves` answers."""
+    await world.create(run, servers.LABELS, parameters={"seed": servers.seed_of(run)})
+    wanted = (run, servers.MODELS[serves], reason)
+    await world.until(f"what becomes of {run}", lambda: servers.stands(world.server("server")) == wanted)
+
+
 WORKLOADS: Mapping[str, Callable[[World], Awaitable[None]]] = {
     "create": create,
     "fail": fail,
@@ -97,4 +116,5 @@ WORKLOADS: Mapping[str, Callable[[World], Awaitable[None]]] = {
     "preempt": preempt,
     "delete half-way": delete_half_way,
     "upgrade": upgrade,
+    "rollout": rollout,
 }

@@ -106,13 +106,24 @@ async def _furnish(api: Api, namespace: str, role: Mapping[str, Any] | None) -> 
 
 
 class World:
-    """A running world. Every wait ends in TroubleError after `patience` seconds."""
+    """A running world. Every wait ends in TroubleError after `patience` seconds.
+
+    Its operator serves the namespace `also` too; without `operated` it has none of its own.
+    """
 
     def __init__(
-        self, house: House, namespace: str, fault: Fault | None = None, planted: str = "", patience: float = PATIENCE
+        self,
+        house: House,
+        namespace: str,
+        fault: Fault | None = None,
+        planted: str = "",
+        patience: float = PATIENCE,
+        also: str = "",
+        operated: bool = True,
     ) -> None:
         self.namespace, self.patience, self.planted = namespace, patience, planted
-        self.api, self.seen = house.api, house.eyes.namespaces[namespace]
+        self.also, self.operated = also, operated
+        self.api, self.seen, self.buckets = house.api, house.eyes.namespaces[namespace], house.buckets
         self.proxy = Proxy(house.session, house.server, house.trust)
         self.proxy.fault, self.proxy.kill = fault, self.kill
         self.kubelet = Kubelet(house.api, namespace, self.seen, house.buckets)
@@ -120,6 +131,7 @@ class World:
         self.starts = 0
         self.limits: Mapping[str, Any] = {}  # the reference's `made`, that nothing may exceed
         self._house, self._pidfd, self._env = house, -1, self._first_env(house)
+        self._operating: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._beside: list[asyncio.Task[None]] = []
 
@@ -127,13 +139,15 @@ class World:
         """Start proxy, operator and kubelet."""
         await self.proxy.start()
         self._write_kubeconfig()
-        self._tasks = [asyncio.create_task(self._supervise()), asyncio.create_task(self.kubelet.run())]
+        self._tasks = [asyncio.create_task(self.kubelet.run())]
+        if self.operated:
+            self.hire()
 
     async def close(self) -> None:
         """End them."""
+        await self.dismiss()
         for task in (*self._tasks, *self._beside):
             task.cancel()
-        self.kill()
         await asyncio.gather(*self._tasks, *self._beside, return_exceptions=True)
         await self.proxy.stop()
 
@@ -149,6 +163,17 @@ class World:
         if self._pidfd >= 0:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
+
+    def hire(self) -> None:
+        """Run an operator from now on."""
+        self._operating = asyncio.create_task(self._supervise())
+
+    async def dismiss(self) -> None:
+        """Kill the operator; no other one takes its place."""
+        if self._operating is not None:
+            self._operating.cancel()
+            await asyncio.gather(self._operating, return_exceptions=True)
+            self._operating = None
 
     async def upgrade(self, env: Mapping[str, str]) -> None:
         """Replace the operator by one with other settings."""
@@ -181,7 +206,7 @@ class World:
             "PATH": os.environ["PATH"],
             "HOME": str(house.folder),
             "KUBECONFIG": str(house.folder / f"{self.namespace}.kubeconfig"),
-            "NAMESPACES": self.namespace,
+            "NAMESPACES": f"{self.namespace},{self.also}",
             "TRAINER_IMAGE": IMAGE,
             "SERVER_IMAGE": IMAGE,
             "BUCKET": self.namespace,
@@ -202,9 +227,10 @@ class World:
 
     # The user
 
-    async def create(self, name: str, **spec: Any) -> Object:
+    async def create(self, name: str, labels: Mapping[str, str] | None = None, **spec: Any) -> Object:
         """Create a run."""
-        return await self.api.create(self.namespace, {**KIND, "metadata": {"name": name}, "spec": spec})
+        metadata = {"name": name, "labels": dict(labels or {})}
+        return await self.api.create(self.namespace, {**KIND, "metadata": metadata, "spec": spec})
 
     async def change(self, name: str, change: Mapping[str, Any]) -> None:
         """Merge-patch a run."""
@@ -220,6 +246,10 @@ class World:
         """The run as it is now; empty when there is none."""
         return self.seen.objects["TrainingRun"].get(name, {})
 
+    def server(self, name: str) -> Object:
+        """The ModelServer as it is now; empty when there is none."""
+        return self.seen.objects["ModelServer"].get(name, {})
+
     def reason(self, name: str) -> str:
         """The reason of the run's Succeeded."""
         return condition(self.run(name))[1]
@@ -230,7 +260,7 @@ class World:
 
     def state(self) -> dict[str, Any]:
         """All that counts, without what differs from world to world."""
-        return state_of(self.namespace, self.seen, self.kubelet.trainings)
+        return state_of(self.namespace, self.seen, self.kubelet.trainings, self.buckets.objects[self.namespace])
 
     async def until(self, what: str, holds: Callable[[], Any]) -> None:
         """Wait; raises TroubleError when it takes too long or what must not happen happens meanwhile."""
@@ -259,22 +289,27 @@ class World:
         return self._beside[-1]
 
     def zombies(self) -> list[str]:
-        """Jobs and pods that nobody wants: of no run that is there, or of one that has ended and still runs."""
+        """Jobs and pods of runs that nobody wants: of no run that is there, or of one that has ended and still runs."""
         found = []
         for job in self.seen.objects["Job"].values():
             name = job["metadata"]["name"]
+            if job["metadata"]["ownerReferences"][0]["kind"] == "ModelServer":
+                continue
             owner = self.run(name).get("metadata", {}).get("uid")
             if owner != job["metadata"]["ownerReferences"][0]["uid"]:
                 found.append(f"Job {name} of no run")
             elif self.finished(name) and job["status"].get("active"):
                 found.append(f"Job {name} runs after its end")
         jobs = {job["metadata"]["uid"] for job in self.seen.objects["Job"].values()}
-        pods = [pod["metadata"] for pod in self.seen.objects["Pod"].values()]
-        return found + [f"pod {pod['name']} of no Job" for pod in pods if pod["ownerReferences"][0]["uid"] not in jobs]
+        for pod in self.seen.objects["Pod"].values():
+            owner = pod["metadata"]["ownerReferences"][0]
+            if owner["kind"] == "Job" and owner["uid"] not in jobs:
+                found.append(f"pod {pod['metadata']['name']} of no Job")
+        return found
 
     def check(self) -> None:
         """Raise TroubleError for a second Job of a run, or for more trainings than the reference has."""
-        for task in self._tasks:
+        for task in (*self._tasks, *filter(None, [self._operating])):
             if task.done():
                 task.result()
         for run, jobs in jobs_by_run(self.seen).items():

@@ -1,6 +1,6 @@
-"""A Cloud Storage of a few lines for tests: lists and serves objects, and fails on demand.
+"""A Cloud Storage of a few lines for tests: lists, serves and takes objects, and fails on demand.
 
-It speaks only what the operator reads; the real emulator runs in the cluster tests.
+It speaks only what the operator asks; the real emulator runs in the cluster tests.
 """
 
 import base64
@@ -39,6 +39,20 @@ class Buckets:
             return 404, f"No such object: {bucket}/{name}".encode()
         return 200, self.objects[bucket][name]
 
+    def take(self, target: str, content: bytes) -> tuple[int, bytes]:
+        """Status and body for POST `target`: an object is made where its name is free."""
+        if self.status:
+            return self.status, json.dumps({"error": {"message": "as told"}}).encode()
+        parts = urlsplit(target)
+        bucket = parts.path.removeprefix("/upload/storage/v1/b/").removesuffix("/o")
+        query = parse_qs(parts.query)
+        assert query["ifGenerationMatch"] == ["0"], "the operator never writes over an object"
+        [name] = query["name"]
+        if name in self.objects[bucket]:
+            return 412, b"{}"
+        self.objects[bucket][name] = content
+        return 200, b"{}"
+
     def _list(self, objects: dict[str, bytes], query: dict[str, list[str]]) -> bytes:
         self.listings += 1
         names = sorted(name for name in objects if name.startswith(query.get("prefix", [""])[0]))
@@ -63,7 +77,12 @@ def bucket_server() -> Iterator[Buckets]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = buckets.answer(self.path)
+            self.reply(*buckets.answer(self.path))
+
+        def do_POST(self) -> None:
+            self.reply(*buckets.take(self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def reply(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

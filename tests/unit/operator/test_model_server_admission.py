@@ -368,6 +368,24 @@ def test_a_candidate_that_says_why_it_is_not_ready_is_refused_with_its_words() -
     assert said(plan, "CandidateAccepted") == ("False", "SmokeFailed", text)
 
 
+def test_a_bucket_that_is_away_is_not_the_candidates_fault() -> None:
+    world = World().serving_old()
+    world.step(training_runs=(OLD, NEW))
+    ready = world.started()
+    ill = json.loads(json.dumps(ready["candidate_pods"][0]))
+    ill["status"]["conditions"] = []
+    said_ = "gs://b/model.pt can't be read: connection refused"
+    for seconds in (10, 400, 400):
+        plan = world.step(seconds, candidate_pods=(ill,), excuses={"uid-pets-candidate-1": said_})
+        text = f"model bbbb can't be had by the candidate's pod: {said_}"
+        assert said(plan, "CandidateAccepted") == ("Unknown", "ModelUnavailable", text)
+    # It is back: the pod answers before its kubelet has looked.
+    plan = world.step(3, excuses={"uid-pets-candidate-1": ""})
+    assert said(plan, "CandidateAccepted")[:2] == ("Unknown", "StartingCandidate")
+    plan = world.step(3, excuses={}, **ready)
+    assert "Job/pets-judge" in kinds(plan)
+
+
 def test_what_the_candidate_before_complains_of_is_not_held_against_the_next() -> None:
     world = World().serving_old()
     world.step(training_runs=(OLD, NEW))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mlops_operator.api.gate import Traffic
+from mlops_operator.status.server_reasons import is_listed
 from tests.unit.operator.model_server_world import run
 from tests.unit.operator.test_model_server_admission import (
     GATED,
@@ -101,6 +102,8 @@ class Life(World):
     def look(self) -> None:
         """What must hold after every pass."""
         conditions = {c["type"]: c for c in self.status["conditions"]}
+        for type_, told in conditions.items():
+            assert is_listed(type_, told["status"], told["reason"]), told
         if conditions["Ready"]["status"] == "True":
             assert self.observed.pods, "ready without a pod"
             self.served.add(self.status["model"]["sha256"])

@@ -6,12 +6,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from mlops_operator import progress
+from mlops_operator import progress, serving
+from mlops_operator.api.gate import Traffic
 from mlops_operator.handlers import polling
 from mlops_operator.handlers.polling import Trainer, poll_progress, running
 from mlops_operator.handlers.queue import Key
 from tests.unit.operator.test_context import context, ended, item
 
+READY = [{"type": "Ready", "status": "True"}]
 LABELS = {"app.kubernetes.io/name": "cats-dogs-trainer"}
 
 
@@ -77,3 +79,48 @@ async def test_they_are_asked_one_after_the_other_and_what_is_over_is_forgotten(
     assert set(waits) == {1.5}
     assert set(here.progress) == {"u-a", "u-bb"}
     assert queue.take()[:2] == [Key("TrainingRun", "team", "a"), Key("TrainingRun", "team", "bb")]
+
+
+async def test_a_server_pod_is_asked_for_what_prometheus_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, _ = context()
+    here.store.put(item("ModelServer", "pets", 1))
+    for name in ("pets-1", "pets-2"):
+        found = item("Pod", name, 1, uid=f"u-{name}", status={"podIP": name, "conditions": READY})
+        found["metadata"]["labels"] = {
+            "app.kubernetes.io/name": "cats-dogs-api",
+            "app.kubernetes.io/instance": "pets",
+        }
+        here.store.put(found)
+
+    async def traffic(_: aiohttp.ClientSession, address: str) -> Traffic:
+        assert address == "pets-2"
+        return Traffic(2)
+
+    monkeypatch.setattr(serving, "traffic", traffic)
+    async with aiohttp.ClientSession() as session:
+        await polling.look_at_servers(here, session, {("team", "pets-1"): Traffic(1), ("team", "other"): Traffic(9)})
+    assert here.traffic == {"u-pets-1": Traffic(1), "u-pets-2": Traffic(2)}
+
+
+async def test_why_a_server_pod_is_not_ready_is_told_and_asks_for_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, queue = context()
+    here.store.put(item("ModelServer", "pets", 1))
+    answers = {"a": ("failed", "wrong file"), "b": ("waiting", "no bucket"), "c": ("healthy", ""), "d": ("", "")}
+    for name in answers:
+        found = item("Pod", name, 1, uid=f"u-{name}", status={"podIP": name})
+        found["metadata"]["labels"] = {
+            "app.kubernetes.io/name": "cats-dogs-candidate",
+            "app.kubernetes.io/instance": "pets",
+        }
+        here.store.put(found)
+
+    async def health(_: aiohttp.ClientSession, address: str) -> tuple[str, str]:
+        return answers[address]
+
+    monkeypatch.setattr(serving, "health", health)
+    async with aiohttp.ClientSession() as session:
+        await polling.look_at_servers(here, session)
+        assert queue.take() == [Key("ModelServer", "team", "pets")] * 3
+        await polling.look_at_servers(here, session)
+    assert (here.complaints, here.excuses) == ({"u-a": "wrong file"}, {"u-b": "no bucket", "u-c": ""})
+    assert queue.take() == []

@@ -51,10 +51,10 @@ def test_pods_are_added_up_and_the_percentile_lies_within_its_bucket() -> None:
     assert (both.error_rate, both.p95, together(()).p95) == (0.02, 0.1, 0.0)
 
 
-def ask(handler: Callable[[web.Request], Awaitable[web.Response]], path: str) -> tuple[Traffic | None, str]:
-    """Traffic and complaint of a pod whose second port answers like this."""
+def ask(handler: Callable[[web.Request], Awaitable[web.Response]], path: str) -> tuple[Traffic | None, tuple[str, str]]:
+    """Traffic and health of a pod whose second port answers like this."""
 
-    async def run() -> tuple[Traffic | None, str]:
+    async def run() -> tuple[Traffic | None, tuple[str, str]]:
         app = web.Application()
         app.router.add_get(path, handler)
         runner = web.AppRunner(app)
@@ -65,7 +65,7 @@ def ask(handler: Callable[[web.Request], Awaitable[web.Response]], path: str) ->
         original, serving.PORT = serving.PORT, port
         try:
             async with serving.session() as session:
-                return await serving.traffic(session, "127.0.0.1"), await serving.complaint(session, "127.0.0.1")
+                return await serving.traffic(session, "127.0.0.1"), await serving.health(session, "127.0.0.1")
         finally:
             serving.PORT = original
             await runner.cleanup()
@@ -74,26 +74,29 @@ def ask(handler: Callable[[web.Request], Awaitable[web.Response]], path: str) ->
 
 
 @pytest.mark.parametrize(
-    ("body", "complaint"),
+    ("body", "health_"),
     [
-        ({"status": "failed", "reason": "SHA-256 is c,\nnot b"}, "SHA-256 is c, not b"),
-        ({"status": "loading", "reason": "the model is being loaded"}, ""),
-        ({"status": "failed", "reason": ["no", "text"]}, ""),
-        ([], ""),
+        ({"status": "failed", "reason": "SHA-256 is c,\nnot b"}, ("failed", "SHA-256 is c, not b")),
+        ({"status": "waiting", "reason": "gs://b can't be read"}, ("waiting", "gs://b can't be read")),
+        ({"status": "healthy", "model_loaded": True}, ("healthy", "")),
+        ({"status": "loading", "reason": "the model is being loaded"}, ("", "")),
+        ({"status": "failed", "reason": ["no", "text"]}, ("", "")),
+        ({"status": ["failed"], "reason": "x"}, ("", "")),
+        ([], ("", "")),
     ],
 )
-def test_a_pod_complains_only_when_it_has_failed(body: object, complaint: str) -> None:
+def test_a_pod_says_how_it_is(body: object, health_: tuple[str, str]) -> None:
     async def health(_: web.Request) -> web.Response:
         return web.Response(status=503, text=json.dumps(body))
 
-    assert ask(health, "/health") == (None, complaint)
+    assert ask(health, "/health") == (None, health_)
 
 
 def test_an_answer_without_end_is_none() -> None:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(text="# x\n" * serving.LIMIT)
 
-    assert ask(metrics, "/metrics") == (None, "")
+    assert ask(metrics, "/metrics") == (None, ("", ""))
 
 
 def test_nobody_there_is_none() -> None:

@@ -19,6 +19,7 @@ def test_settings_whole() -> None:
         "MLFLOW_PUBLIC_URL": "https://mlflow.example/",
         "POD_ENV": '{"A": "1"}',
         "API_KEYS_SECRET": "keys-of-pets",
+        "WATCH_QUERY_URL": "http://prometheus:9090/",
     }
     assert settings_from_env(env) == Settings(
         namespaces=("team", "other"),
@@ -31,6 +32,7 @@ def test_settings_whole() -> None:
         mlflow_public_url="https://mlflow.example",
         pod_env={"A": "1"},
         api_keys_secret="keys-of-pets",
+        watch_query_url="http://prometheus:9090",
     )
 
 
@@ -50,6 +52,7 @@ def test_defaults() -> None:
         ({"POD_ENV": "{"}, "POD_ENV"),
         ({"POD_ENV": '{"A": 1}'}, "POD_ENV"),
         ({"POD_ENV": "[]"}, "POD_ENV"),
+        ({"WATCH_QUERY_URL": "prometheus:9090"}, "WATCH_QUERY_URL"),
     ],
 )
 def test_a_wrong_variable_is_named(env: dict[str, str], named: str) -> None:

@@ -13,8 +13,8 @@ import torch
 from catsdogs import model
 from catsdogs.server import loading
 from catsdogs.server.config import Settings
-from catsdogs.server.source import SourceError
 from catsdogs.server.state import Served, State
+from tests.unit.operator.bucket_server import bucket_server
 from tests.workloads.server import samples
 
 
@@ -159,6 +159,15 @@ def test_a_file_that_comes_later_is_served(settings: Settings, tmp_path: Path, t
 def test_a_bucket_that_does_not_answer_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
     monkeypatch.setattr("catsdogs.server.source.REQUEST_SECONDS", 0.2)
-    with pytest.raises(SourceError) as caught:
-        loading.load(replace(settings, model_uri="gs://bucket/models/x/model.pt"))
-    assert str(caught.value).startswith("gs://bucket/models/x/model.pt can't be read: ")
+    state, served = run(replace(settings, model_uri="gs://bucket/models/x/model.pt"))
+    assert (state.status, served) == ("waiting", [])
+    assert state.reason.startswith("gs://bucket/models/x/model.pt can't be read: ")
+
+
+def test_a_file_that_is_not_in_the_bucket_is_no_outage(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with bucket_server() as buckets:
+        buckets.objects["bucket"] = {}
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", buckets.url)
+        state, _ = run(replace(settings, model_uri="gs://bucket/models/x/model.pt"))
+    reason = "gs://bucket/models/x/model.pt does not exist; tried again every 30 s or sooner"
+    assert (state.status, state.reason) == ("failed", reason)

@@ -14,13 +14,14 @@ from requests.exceptions import RequestException
 
 # A model.json is a few kilobytes; whatever is larger is none.
 DESCRIPTION_LIMIT = 1_000_000
-EXIT_UNAVAILABLE = 75
+EXIT_MISSING, EXIT_UNAVAILABLE = 66, 75
 
 
 def main(bucket: str, path: str, folder: str, seconds: str) -> int:
     """model.pt and, when there is one, model.json in `folder`; each request gets `seconds`.
 
-    The exit status is 0, or 75 with one line on standard output that says what is missing or failed.
+    The exit status is 0, 66 when there is no such file, or 75 when it can't be had; then with one line on standard
+    output that says what is missing or failed.
     """
     timeout = float(seconds)
     retry = DEFAULT_RETRY.with_timeout(timeout)
@@ -35,7 +36,7 @@ def main(bucket: str, path: str, folder: str, seconds: str) -> int:
             pass
     except NotFound:
         print(f"gs://{bucket}/{path} does not exist")
-        return EXIT_UNAVAILABLE
+        return EXIT_MISSING
     except (GoogleAPIError, GoogleAuthError, RequestException, OSError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         print(f"gs://{bucket}/{path} can't be read: {line[:300]}")

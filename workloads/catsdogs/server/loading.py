@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catsdogs.server.config import ConfigError, Settings, checked_address
-from catsdogs.server.source import SourceError, fetch
+from catsdogs.server.source import SourceError, UnavailableError, fetch
 from catsdogs.server.state import Served, State
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def run(settings: Settings, state: State, loaded: Callable[[Served], None], stop
         try:
             served = load(settings)
         except SourceError as error:
-            state.fail(f"{error}; tried again every {LONGEST_PAUSE:.0f} s or sooner")
+            told = state.wait if isinstance(error, UnavailableError) else state.fail
+            told(f"{error}; tried again every {LONGEST_PAUSE:.0f} s or sooner")
             logger.warning("model not loaded: %s; next attempt in %.0f s", error, pause)
             stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

@@ -22,6 +22,10 @@ class SourceError(Exception):
     """The model can't be had right now; trying again later can help. One line."""
 
 
+class UnavailableError(SourceError):
+    """Its place does not answer or lets nobody in: that says nothing about the model."""
+
+
 @dataclass(frozen=True)
 class Registered:
     """Where the files of a model's version lie, and the SHA-256 that its training noted ("" for none)."""

@@ -97,7 +97,7 @@ SCHEMAS: dict[str, Schema] = {
     "NotReady": record(
         ["status", "model_loaded", "reason"],
         {
-            "status": {"type": "string", "enum": ["loading", "failed", "draining"]},
+            "status": {"type": "string", "enum": ["loading", "waiting", "failed", "draining"]},
             "model_loaded": {"const": False},
             "reason": TEXT,
         },

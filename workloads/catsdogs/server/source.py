@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 
 from catsdogs.server import registry
 from catsdogs.server.config import Address
-from catsdogs.server.registry import SourceError
+from catsdogs.server.registry import SourceError, UnavailableError
 
-__all__ = ["Fetched", "SourceError", "fetch"]
+__all__ = ["Fetched", "SourceError", "UnavailableError", "fetch"]
 logger = logging.getLogger("catsdogs.server")
 
 REQUEST_SECONDS = 60.0
 DOWNLOAD_SECONDS = 600.0
+EXIT_UNAVAILABLE = 75  # of download.py, which can't be imported
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ def _downloaded(bucket: str, path: str, folder: Path) -> Fetched:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise SourceError(f"gs://{bucket}/{path} took more than {DOWNLOAD_SECONDS:.0f} s") from error
+        raise UnavailableError(f"gs://{bucket}/{path} took more than {DOWNLOAD_SECONDS:.0f} s") from error
     if done.returncode:
         lines = (done.stdout or done.stderr).strip().splitlines() or [f"exit status {done.returncode}"]
-        raise SourceError(lines[-1] if lines[-1].startswith("gs://") else f"gs://{bucket}/{path}: {lines[-1]}")
+        failure = UnavailableError if done.returncode == EXIT_UNAVAILABLE else SourceError
+        raise failure(lines[-1] if lines[-1].startswith("gs://") else f"gs://{bucket}/{path}: {lines[-1]}")
     return _described(folder / "model.pt")
 
 

@@ -35,6 +35,9 @@ class State:
         self.served = served
         self.status, self.reason = "healthy", ""
 
+    def wait(self, reason: str) -> None:
+        self.status, self.reason = "waiting", reason
+
     def fail(self, reason: str) -> None:
         self.status, self.reason = "failed", reason
 

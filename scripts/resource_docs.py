@@ -1,4 +1,4 @@
-"""`python -m scripts.trainingrun_docs`: write the tables of docs/trainingrun.md anew from CRD and code.
+"""`python -m scripts.resource_docs`: write the tables of both resources' pages in docs anew from CRD and code.
 
 It changes only what stands between its marks; with `--check` it changes nothing and says whether it would.
 """
@@ -6,37 +6,43 @@ It changes only what stands between its marks; with `--check` it changes nothing
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mlops_operator.status.reasons import ACTIVE, FAILURE, SUCCESS, Reason
+from mlops_operator.status import reasons, server_reasons
 
 ROOT = Path(__file__).parents[1]
-CRD = ROOT / "crds" / "trainingruns.mlops.cats-dogs.io.yaml"
-PAGE = ROOT / "docs" / "trainingrun.md"
 BLOCK = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 BOUNDS = (("minimum", "at least {}"), ("maximum", "at most {}"))
 
 
-def page(text: str) -> str:
+@dataclass(frozen=True)
+class Page:
+    """A resource's page, and what its tables of reasons are made of, by the names that its marks use."""
+
+    file: Path
+    crd: Path
+    reasons: Mapping[str, str]
+
+
+def page(about: Page, text: str) -> str:
     """The page with each of its tables as CRD and code have it now; raises KeyError for a table nobody makes."""
-    made = tables()
+    made = tables(about)
     return BLOCK.sub(lambda found: f"{found[1]}{made[found['name']]}\n{found[3]}", text)
 
 
-def tables() -> dict[str, str]:
+def tables(about: Page) -> dict[str, str]:
     """The tables by the names that the page's marks use."""
-    [version] = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    [version] = yaml.safe_load(about.crd.read_text())["spec"]["versions"]
     parts = version["schema"]["openAPIV3Schema"]["properties"]
     columns = version["additionalPrinterColumns"]
     return {
         "spec": table(("Field", "Type", "Default", "Meaning"), fields(parts["spec"], "spec", with_default=True)),
         "status": table(("Field", "Type", "Meaning"), fields(parts["status"], "status", with_default=False)),
-        "active": reasons(ACTIVE),
-        "success": reasons(SUCCESS),
-        "failure": reasons(FAILURE),
+        **about.reasons,
         "columns": table(
             ("Column", "Shown", "Meaning"),
             (
@@ -48,8 +54,14 @@ def tables() -> dict[str, str]:
                 for c in columns
             ),
         ),
-        "selectable": ", ".join(f"`{field['jsonPath'].removeprefix('.')}`" for field in version["selectableFields"]),
+        **selectable(version),
     }
+
+
+def selectable(version: Mapping[str, Any]) -> dict[str, str]:
+    """The fields that `--field-selector` takes, where there are any."""
+    paths = [field["jsonPath"].removeprefix(".") for field in version.get("selectableFields", ())]
+    return {"selectable": ", ".join(f"`{path}`" for path in paths)} if paths else {}
 
 
 def fields(schema: Mapping[str, Any], path: str, *, with_default: bool) -> Iterator[tuple[str, ...]]:
@@ -67,6 +79,8 @@ def kind(field: Mapping[str, Any]) -> str:
     """The type, with the values or the range that it may have."""
     if "items" in field:
         return f"list of {field['items']['type']}"
+    if values := field.get("additionalProperties"):
+        return f"{values['type']}s by name"
     if values := field.get("enum"):
         return ", ".join(f"`{value}`" for value in values)
     bounds = ", ".join(text.format(field[name]) for name, text in BOUNDS if name in field)
@@ -87,9 +101,20 @@ def meaning(field: Mapping[str, Any]) -> str:
     return " ".join([str(field["description"]).strip(), *(f"It {rule}." for rule in rules)])
 
 
-def reasons(rows: Iterable[Reason]) -> str:
-    """A table of reasons."""
+def of_runs(rows: Iterable[reasons.Reason]) -> str:
+    """A table of a TrainingRun's reasons."""
     return table(("Reason", "Given when", "What to do"), ((f"`{r.name}`", f"{r.when}.", r.hint) for r in rows))
+
+
+def of_servers(rows: Iterable[server_reasons.ServerReason]) -> str:
+    """A table of a ModelServer's reasons."""
+    head = ("Reason", "In", "Given when", "What to do")
+    return table(head, ((f"`{r.name}`", told(r.conditions), f"{r.when}.", r.hint) for r in rows))
+
+
+def told(conditions: Iterable[str]) -> str:
+    """Conditions with their status, each in code marks."""
+    return ", ".join(f"`{condition}`" for condition in conditions)
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -98,16 +123,41 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
+TRAINING_RUN = Page(
+    ROOT / "docs" / "trainingrun.md",
+    ROOT / "crds" / "trainingruns.mlops.cats-dogs.io.yaml",
+    {
+        "active": of_runs(reasons.ACTIVE),
+        "success": of_runs(reasons.SUCCESS),
+        "failure": of_runs(reasons.FAILURE),
+    },
+)
+MODEL_SERVER = Page(
+    ROOT / "docs" / "modelserver.md",
+    ROOT / "crds" / "modelservers.mlops.cats-dogs.io.yaml",
+    {
+        "serving": of_servers(server_reasons.SERVING),
+        "under-way": of_servers(server_reasons.UNDER_WAY),
+        "refused": of_servers(server_reasons.REFUSED),
+        "held-up": of_servers(server_reasons.HELD_UP),
+        "mirrors": of_servers(server_reasons.MIRRORS),
+    },
+)
+PAGES = (TRAINING_RUN, MODEL_SERVER)
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page, or with --check say whether it is out of date."""
-    old = PAGE.read_text(encoding="utf-8")
-    new = page(old)
-    if "--check" not in arguments:
-        PAGE.write_text(new, encoding="utf-8")
-    elif new != old:
-        print(f"{PAGE.relative_to(ROOT)} is out of date: python -m scripts.trainingrun_docs", file=sys.stderr)
-        return 1
-    return 0
+    """Write the pages, or with --check say which are out of date."""
+    code = 0
+    for about in PAGES:
+        old = about.file.read_text(encoding="utf-8")
+        new = page(about, old)
+        if "--check" not in arguments:
+            about.file.write_text(new, encoding="utf-8")
+        elif new != old:
+            print(f"{about.file.relative_to(ROOT)} is out of date: python -m scripts.resource_docs", file=sys.stderr)
+            code = 1
+    return code
 
 
 if __name__ == "__main__":
