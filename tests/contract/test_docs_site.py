@@ -71,3 +71,12 @@ def anchors(text: str) -> set[str]:
 
 def test_the_licence_is_whole() -> None:
     assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == APACHE_2
+
+
+def test_each_test_that_a_page_names_is_there() -> None:
+    there = {
+        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    named = {(str(page), name) for page in pages() for name in re.findall(r"`(test_\w+)`", (ROOT / page).read_text())}
+    assert len(named) > 20
+    assert {(page, name) for page, name in named if name not in there} == set()
