@@ -43,6 +43,7 @@ HERE, DRY_RUN, CLUSTER = Here(), DryRun(), Cluster()
 VERSIONS, TUTORIAL = "tests/workloads/pod/test_versions.py", "tests/workloads/test_tutorial.py"
 SERVER = By("tests/workloads/server/test_documentation.py", "docs/server.md")
 SESSION = "tests/e2e/conftest.py"
+INSTALL = By("tests/integration/test_install.py", "helm")
 NO_CLOUD = Nobody("there is no Google Cloud project where the tests run")
 NO_GITHUB = Nobody("there is no repository on GitHub where the tests run")
 NO_DOCKER = Nobody("the bare node has no docker")
@@ -67,6 +68,9 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "catsdogs evalset": By("tests/workloads/gate/test_evalset.py", '"evalset"'),
         "dvc repro": By(TUTORIAL, "dvc repro"),
         "kubectl": CLUSTER,
+        "kubectl rollout restart": Nobody("it restarts what other tests use"),
+        "kubectl rollout undo": Nobody("it puts an older one in the place of what other tests use"),
+        "kubectl logs -n mlops-system deploy/mlops-operator --previous": Nobody("no operator has died here before"),
     },
     "README.md": {
         "curl -F file=@cat.jpg http://10.199.0.102/predict": CLUSTER,
@@ -75,10 +79,14 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         ".venv/bin/python -m pytest": Nobody("it is this run"),
         "go get": Nobody("it changes what is pinned"),
     },
-    "deploy/README.md": {},
     "examples/README.md": {
         "kubectl describe -n cats-dogs httproute/cats-dogs-routed": Nobody(
             "the local cluster has no Gateway API; tests/integration/test_training_run_spec.py has the example admitted"
+        ),
+    },
+    "docs/delivery.md": {
+        "DEPLOYER_SERVICE_ACCOUNT=… python3 scripts/delivery/render.py": By(
+            "tests/delivery/test_workflows.py", "render"
         ),
     },
     "docs/devcluster.md": {
@@ -95,6 +103,32 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "docs/gate.md": {
         "python -m catsdogs.gate": By("tests/workloads/gate/test_program.py", "catsdogs.gate"),
     },
+    "docs/gke.md": {
+        "export": NO_CLOUD,
+        "cp deploy/gcp/terraform.tfvars.example": NO_CLOUD,
+        "kubectl kustomize deploy/overlays/gke": INSTALL,
+        "kubectl create secret generic mlflow-database": NO_CLOUD,
+        "curl -F file=@Cat/1.jpg": NO_CLOUD,
+        "for name in gcp_project": NO_GITHUB,
+    },
+    "docs/install.md": {
+        "helm": INSTALL,
+        "kubectl kustomize deploy/overlays/gke": INSTALL,
+        "curl -LO https://HOST/install.yaml": Nobody("there is no release yet"),
+        "scripts/release": INSTALL,
+    },
+    "docs/mlflow.md": {
+        "kubectl -n mlops-system": By("tests/e2e/test_mlflow.py", "mlflow-restore"),
+        "kubectl -n mlops-system create secret": CLUSTER,
+        "kubectl -n mlops-system create secret generic mlflow-iap": NO_CLOUD,
+        "kubectl -n mlops-system port-forward": Nobody("it does not end"),
+    },
+    "docs/monitoring.md": {
+        "kubectl create secret generic alertmanager": Nobody("the local cluster has no namespace gmp-public"),
+        "python -m demo monitoring": By("tests/e2e/test_monitoring.py", "monitoring"),
+        "python -m scripts.dashboards": By("tests/contract/test_dashboards.py", "dashboards"),
+        "promtool test rules": By("tests/contract/test_alerts.py", "promtool"),
+    },
     "docs/server.md": {
         "curl": SERVER,
         "echo": SERVER,
@@ -108,6 +142,13 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "kubectl describe pod": FRAGMENT,
         "kubectl delete pod": FRAGMENT,
         "kubectl get trun --field-selector": FRAGMENT,
+    },
+    "docs/uninstall.md": {
+        "helm uninstall": INSTALL,
+    },
+    "docs/upgrade.md": {
+        "helm upgrade": INSTALL,
+        "kubectl kustomize deploy/overlays/gke": INSTALL,
     },
     "docs/tutorial.md": {
         "scripts/setup": Nobody("it made the environment that this runs in"),
