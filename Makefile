@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. The others are parts of them.
-.PHONY: demo down test minors reliability check format lock clean operator-local help
+.PHONY: demo down test minors reliability check format lock docs clean operator-local help
 .DEFAULT_GOAL := help
 
 PYTHON := .venv/bin/python
@@ -30,6 +30,9 @@ format: .venv/.ready ## format the code
 
 lock: .venv/.ready ## write requirements/*.lock anew from pyproject.toml
 	@scripts/lock
+
+docs: .venv/.ready ## build the documentation site into site/
+	@.venv/bin/mkdocs build --strict --quiet --site-dir site && echo "open site/index.html"
 
 operator-local: .venv/.ready ## run the operator from the checkout against the local cluster
 	@$(PYTHON) -m demo operator

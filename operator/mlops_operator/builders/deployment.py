@@ -12,10 +12,12 @@ from typing import Any
 from mlops_operator.builders.common import CONTAINER_SECURITY, POD_SECURITY, child_metadata, env_list, labels, selector
 
 APP = "cats-dogs-api"
-TEMPLATE_VERSION = "1"
+TEMPLATE_VERSION = "2"
 """Part of the pod template: a new value rolls all servers over, and only with one may the template change."""
 TEMPLATE_ANNOTATION = "mlops.cats-dogs.io/template-version"
 WANTED_ANNOTATION = "mlops.cats-dogs.io/wanted"
+LOST_NODE_SECONDS = 30
+"""How long a pod stays bound to a node that went silent. Kubernetes' own 300 s are for pods with state."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def _template(inputs: DeploymentInputs) -> dict[str, Any]:
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 30,
             "securityContext": dict(POD_SECURITY),
+            "tolerations": [_lost_node("not-ready"), _lost_node("unreachable")],
             "topologySpreadConstraints": [
                 _spread(inputs.name, "topology.kubernetes.io/zone"),
                 _spread(inputs.name, "kubernetes.io/hostname"),
@@ -84,6 +87,15 @@ def _template(inputs: DeploymentInputs) -> dict[str, Any]:
             "containers": [_container(inputs)],
             "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}, *_keys_volume(inputs)],
         },
+    }
+
+
+def _lost_node(trouble: str) -> dict[str, Any]:
+    return {
+        "key": f"node.kubernetes.io/{trouble}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": LOST_NODE_SECONDS,
     }
 
 

@@ -40,7 +40,7 @@ def test_deployment_whole() -> None:
     assert build_deployment(inputs) == {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {**METADATA, "annotations": {"mlops.cats-dogs.io/wanted": "d0a1d10f3a4f5e63"}},
+        "metadata": {**METADATA, "annotations": {"mlops.cats-dogs.io/wanted": "5cb95b96f81350ba"}},
         "spec": {
             "replicas": 2,
             "revisionHistoryLimit": 3,
@@ -49,7 +49,7 @@ def test_deployment_whole() -> None:
             "selector": {"matchLabels": SELECTOR},
             "template": {
                 # Whoever changes anything below rolls every server over: raise TEMPLATE_VERSION with it.
-                "metadata": {"labels": LABELS, "annotations": {"mlops.cats-dogs.io/template-version": "1"}},
+                "metadata": {"labels": LABELS, "annotations": {"mlops.cats-dogs.io/template-version": "2"}},
                 "spec": {
                     "serviceAccountName": "model-server",
                     "automountServiceAccountToken": False,
@@ -62,6 +62,15 @@ def test_deployment_whole() -> None:
                         "fsGroup": 65532,
                         "seccompProfile": {"type": "RuntimeDefault"},
                     },
+                    "tolerations": [
+                        {
+                            "key": key,
+                            "operator": "Exists",
+                            "effect": "NoExecute",
+                            "tolerationSeconds": 30,
+                        }
+                        for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+                    ],
                     "topologySpreadConstraints": [
                         {
                             "maxSkew": 1,

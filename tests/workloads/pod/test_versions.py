@@ -127,6 +127,11 @@ def test_two_versions_are_compared_from_the_bucket(
     assert {"testAccuracy", "bestEpoch", "valAccuracy", "trainLoss"} <= rows.keys()
     assert "dataVersion" not in rows, "both have the same data"
 
+    assert cli.main(["versions", "--bucket", photos]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed[0] == "version"
+    assert set(names) <= set(listed)
+
 
 def filled(store: Store, source: str, name: str, old: str, new: str) -> str:
     """A bucket with an old version, a new one, and a checkpoint that was left behind."""
