@@ -1,4 +1,5 @@
-"""The command line: `python -m demo up [--data PATH] [--photos N] [--context NAME] | down | preflight | operator`.
+"""The command line: `python -m demo up [--data PATH] [--photos N] [--context NAME] | down | preflight | operator |
+monitoring`.
 
 It only puts the parts in order and prints; each part says itself what failed.
 """
@@ -8,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from demo import deploy, operator_local, preflight, serving, summary, training
+from demo import deploy, monitoring, operator_local, preflight, serving, summary, training
 from demo.dataset import Dataset, obtain
 from demo.errors import DemoError
 from demo.kubectl import of
@@ -87,6 +88,8 @@ def main() -> int:
             up(arguments.data, arguments.photos, arguments.context, report)
         elif arguments.command == "down":
             down(arguments.context, report)
+        elif arguments.command == "monitoring":
+            report.note(f"{monitoring.start(arguments.context, report)}/api/v1/query?query=up")
         elif arguments.command == "operator":
             return operator_local.run(report)
         else:
@@ -112,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     starting.add_argument("--context", help="a context of your kubeconfig instead of the local cluster")
     removing = commands.add_parser("down", help="remove the local cluster; caches stay")
     removing.add_argument("--context", help="refused: a cluster of yours is left as it is")
+    watching = commands.add_parser("monitoring", help="alerts, and a Prometheus on what the cluster has to be scraped")
+    watching.add_argument("--context", help="a context of your kubeconfig instead of the local cluster")
     commands.add_parser("preflight", help="say what this machine lacks")
     commands.add_parser("operator", help="run the operator of this checkout against the local cluster")
     return parser

@@ -97,16 +97,16 @@ def install(kubectl: Kubectl, images: Mapping[str, str], report: Reporter) -> No
             _roll_out(kubectl, name, step, number / len(DEPLOYMENTS))
 
 
-def address(kubectl: Kubectl, service: str, port: int) -> str:
-    """The address of a LoadBalancer Service of the system, as http://ADDRESS:PORT, waiting until it has one."""
+def address(kubectl: Kubectl, service: str, port: int, namespace: str = SYSTEM) -> str:
+    """The address of a LoadBalancer Service, as http://ADDRESS:PORT, waiting until it has one."""
 
     def found() -> str | None:
-        resource = kubectl.get("service", service, SYSTEM) or {}
+        resource = kubectl.get("service", service, namespace) or {}
         for ingress in resource.get("status", {}).get("loadBalancer", {}).get("ingress", ()):
             return str(ingress.get("ip") or ingress.get("hostname"))
         return None
 
-    host = until(found, 60, f"the Service {SYSTEM}/{service} got no load balancer address in 60 s")
+    host = until(found, 60, f"the Service {namespace}/{service} got no load balancer address in 60 s")
     return f"http://{host}:{port}"
 
 

@@ -29,7 +29,7 @@ def apply(cluster: Cluster, names: tuple[str, ...], **placeholders: str) -> None
 def up(state: State, cluster: Cluster, programs: Mapping[str, Path]) -> None:
     """Install the manifests and start the programs."""
     authority = base64.b64encode((state.pki / "ca.crt").read_bytes()).decode()
-    apply(cluster, ("rbac", "dns", "metrics-server", "podmonitorings"), CA_BUNDLE=authority)
+    apply(cluster, ("rbac", "dns", "metrics-server", "podmonitorings", "rules"), CA_BUNDLE=authority)
     _start_dns(state, programs["coredns"])
     _start_metrics(state, programs["metrics-server"])
     start_balancer(state, state.kubeconfig_of("addons"), *host.BALANCER_ADDRESSES)

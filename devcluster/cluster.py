@@ -96,7 +96,7 @@ def isolated_control_plane(report: Reporter, minor: str = "1.36", controllers: b
     try:
         control_plane.up(state, layout, binaries, controllers)
         running = Cluster(state.kubeconfig, layout.context, binaries["kubectl"])
-        addons.apply(running, ("podmonitorings",))
+        addons.apply(running, ("podmonitorings", "rules"))
         yield running
     finally:
         for name in processes.started(state):

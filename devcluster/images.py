@@ -54,6 +54,7 @@ class Image:
 
 IMAGES = {
     "object-store": Image("devcluster/object-store.Dockerfile", (), program="fake-gcs-server"),
+    "prometheus": Image("devcluster/prometheus.Dockerfile", (), program="prometheus"),
     "operator": Image(
         "Dockerfile.operator",
         (
@@ -94,11 +95,10 @@ IMAGES = {
 
 # docker builds in a container what buildah takes from the cache of programs: such a machine may have no Go.
 IN_DOCKER = {
-    "object-store": Image(
-        "devcluster/object-store.docker.Dockerfile",
-        ("devcluster/modules/object-store",),
-        context="devcluster/modules/object-store",
+    name: Image(
+        f"devcluster/{name}.docker.Dockerfile", (f"devcluster/modules/{name}",), context=f"devcluster/modules/{name}"
     )
+    for name in ("object-store", "prometheus")
 }
 
 

@@ -59,7 +59,7 @@ def up(report: Reporter) -> Cluster:
     cluster = Cluster(state.kubeconfig, f"kind-{NAME}", programs.kubectl(report))
     with report.step("Add-ons: metrics, load balancer, PodMonitoring") as step:
         _wait_ready(cluster)
-        addons.apply(cluster, ("podmonitorings", "metrics-server-in-pod"))
+        addons.apply(cluster, ("podmonitorings", "rules", "metrics-server-in-pod"))
         _start_balancer(state)
         step.update(None, "waiting for metrics-server")
         waiting = ("rollout", "status", "deployment/metrics-server", "--namespace=kube-system")

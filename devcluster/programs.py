@@ -34,7 +34,8 @@ class Program:
     """One program: the Go package that it is built from, and where its release is published, if it is.
 
     `module` is a folder of `devcluster/modules`; `release` the address of the binary, or of a tar file that
-    holds it as `member`; `checksum` the address of its published SHA-256 (a line that begins with it).
+    holds it as `member`; `checksum` the address of its published SHA-256: a line that begins with it, or one for each
+    file of the release, that ends with the file's name. `tags` leave parts out of a build.
     """
 
     module: str
@@ -43,6 +44,7 @@ class Program:
     release: str = ""
     checksum: str = ""
     member: str = ""
+    tags: str = ""
 
     @property
     def ldflags(self) -> str:
@@ -69,6 +71,22 @@ def _containerd(command: str) -> Program:
     return Program("containerd", package, version, release, f"{release}.sha256sum", f"bin/{command}")
 
 
+def _prometheus(command: str) -> Program:
+    """Built here it lacks the discovery of other clouds' targets, which is most of it, and the pages of its UI."""
+    version = "v3.16.0"
+    folder = f"prometheus-{version.removeprefix('v')}.linux-amd64"
+    releases = f"https://github.com/prometheus/prometheus/releases/download/{version}"
+    return Program(
+        "prometheus",
+        f"github.com/prometheus/prometheus/cmd/{command}",
+        version,
+        f"{releases}/{folder}.tar.gz",
+        f"{releases}/sha256sums.txt",
+        f"{folder}/{command}",
+        tags="remove_all_sd,enable_kubernetes_sd",
+    )
+
+
 PROGRAMS = {
     "etcd": Program("etcd", "go.etcd.io/etcd/server/v3", "v3.6.16"),
     **{
@@ -87,6 +105,7 @@ PROGRAMS = {
     "registry": Program("registry", "devcluster/registry", "v3.1.2"),
     "fake-gcs-server": Program("object-store", "github.com/fsouza/fake-gcs-server", "v1.56.1"),
     "coredns": Program("coredns", "github.com/coredns/coredns", "v1.15.0"),
+    **{command: _prometheus(command) for command in ("prometheus", "promtool")},
     "metrics-server": Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0"),
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
@@ -175,7 +194,7 @@ def _fetch(program: Program, partial: Path, step: Step) -> bool:
         return False
     step.update(None, "downloading the release")
     try:
-        published = _get(program.checksum).split()[0].decode()
+        published = _published(_get(program.checksum).decode(), program.release.rpartition("/")[2])
         body = _get(program.release, step)
     except OSError:
         return False
@@ -189,6 +208,12 @@ def _fetch(program: Program, partial: Path, step: Step) -> bool:
             body = member.read()
     partial.write_bytes(body)
     return True
+
+
+def _published(text: str, file: str) -> str:
+    """The SHA-256 of a file: that of the line which ends with its name, else what the text begins with."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    return next((words[0] for words in lines if words[-1].lstrip("*") == file), lines[0][0])
 
 
 def _get(address: str, step: Step | None = None) -> bytes:
@@ -211,13 +236,14 @@ def _build(name: str, partial: Path, step: Step) -> None:
         )
     folder = paths.MODULES / program.module
     env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
-    total = _package_count(go, program.package, folder, env)
+    total = _package_count(go, program, folder, env)
     command = [
         go,
         "build",
         "-v",
         "-mod=readonly",
         "-trimpath",
+        f"-tags={program.tags}",
         "-ldflags",
         program.ldflags,
         "-o",
@@ -233,12 +259,12 @@ def _build(name: str, partial: Path, step: Step) -> None:
         raise DevclusterError(f"go build {program.package} in {folder} failed: {' | '.join(lines[-3:])}")
 
 
-def _package_count(go: str, package: str, folder: Path, env: dict[str, str]) -> int:
+def _package_count(go: str, program: Program, folder: Path, env: dict[str, str]) -> int:
     """How many packages a build from nothing compiles; downloads the modules on the way."""
     listed = subprocess.run(
-        [go, "list", "-mod=readonly", "-deps", package],
+        [go, "list", "-mod=readonly", f"-tags={program.tags}", "-deps", program.package],
         cwd=folder, env=env, text=True, capture_output=True, check=False,
     )  # fmt: skip
     if listed.returncode:
-        raise DevclusterError(f"go list {package} in {folder} failed: {listed.stderr.strip()[-300:]}")
+        raise DevclusterError(f"go list {program.package} in {folder} failed: {listed.stderr.strip()[-300:]}")
     return max(len(listed.stdout.split()), 1)

@@ -9,11 +9,12 @@ import gc
 import logging
 import os
 import sys
+from functools import partial
 from typing import Any, cast
 
 import kopf
 
-from mlops_operator import metrics
+from mlops_operator import logs, metrics
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.settings import Settings, SettingsError, settings_from_env
 from mlops_operator.bucket import Bucket
@@ -34,7 +35,8 @@ async def operate(settings: Settings, health_port: int, metrics_port: int) -> No
         return await training_run.process(context, key)
 
     context = Context(settings, await connect(), Bucket(), WorkQueue(process))
-    metrics.serve(metrics_port, context.training_runs)
+    metrics.LIST_AGE.set_function(partial(background.list_age, context))
+    metrics.serve(metrics_port, context.training_runs, context.all_model_servers)
     probe = await health.serve(context, health_port)
     try:
         await background.first_list(context)
@@ -59,7 +61,8 @@ async def until_first_ends(context: Context) -> None:
         # Kopf would else ask for the user's name, and the image's user has none.
         identity=cast(Any, "mlops-operator"),
     )
-    others = (background.resync, background.post_events, polling.poll_progress, polling.watch_servers)
+    asking = (polling.poll_progress, polling.watch_servers, polling.watch_mlflow)
+    others = (background.resync, background.post_events, *asking)
     parts = (watches, context.queue.run(), *(part(context) for part in others))
     tasks = [asyncio.create_task(part) for part in parts]
     done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -73,8 +76,7 @@ async def until_first_ends(context: Context) -> None:
 
 def main() -> int:
     """Read the settings, run, and turn the end into an exit status."""
-    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
     try:
         settings = settings_from_env(os.environ)
         ports = int(os.environ.get("HEALTH_PORT", "8080")), int(os.environ.get("METRICS_PORT", "9090"))

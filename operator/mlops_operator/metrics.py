@@ -1,7 +1,7 @@
-"""The operator's own metrics for Prometheus, and those of the runs it looks after.
+"""The operator's own metrics for Prometheus, and those of the runs and servers it looks after.
 
-Only counted here; nothing reads them back. What is told of single runs is read from the store at each scrape, so that
-a deleted run leaves no series behind.
+Only counted here; nothing reads them back. What is told of single resources is read from the store at each scrape, so
+that a deleted one leaves no series behind. No label is named namespace: that is the scraped pod's own.
 """
 
 from collections import Counter as Tally
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from mlops_operator.api.times import parse_time
 from mlops_operator.status.attempts import HELD
+from mlops_operator.status.conditions import get_condition
 from mlops_operator.status.reasons import TAKEN_AWAY
 from mlops_operator.status.run import finished, succeeded_reason
 
@@ -23,6 +24,7 @@ PASS_SECONDS = Histogram("mlops_operator_reconcile_seconds", "Duration of a pass
 QUEUED = Gauge("mlops_operator_queue", "Resources that wait for a pass")
 WRITES = Counter("mlops_operator_writes", "Writes to the API server by verb and kind", ["verb", "kind"])
 LIST_AGE = Gauge("mlops_operator_list_age_seconds", "Age of the last complete list")
+DEPENDENCY_UP = Gauge("mlops_operator_dependency_up", "1 when it answers its health check, else 0", ["dependency"])
 
 SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 RUN_SECONDS = Histogram(
@@ -41,12 +43,21 @@ RECENT = timedelta(days=1)
 """How long after its end a run is told of by name."""
 
 Resource = Mapping[str, Any]
-Runs = Callable[[], Iterable[Resource]]
+Resources = Callable[[], Iterable[Resource]]
+PROGRESS = {
+    "trainingrun_progress_ratio": ("percent", 0.01, "How far the present stage is, 0 to 1"),
+    "trainingrun_epoch": ("epoch", 1.0, "The last whole epoch"),
+    "trainingrun_val_accuracy": ("valAccuracy", 1.0, "Accuracy on the validation split, 0 to 1"),
+}
+"""What a run at work says of itself: field of status.progress, factor, help."""
+NAMED = ("resource_namespace", "name")
+TOLD = ("reason", "stage", "version")
 
 
-def serve(port: int, runs: Runs) -> None:
-    """Answer /metrics on all addresses; raises OSError when the port is taken. `runs` gives the present ones."""
+def serve(port: int, runs: Resources, servers: Resources) -> None:
+    """Answer /metrics on all addresses; raises OSError when the port is taken. Both give the present ones."""
     REGISTRY.register(RunCollector(runs))
+    REGISTRY.register(ServerCollector(servers))
     start_http_server(port)
 
 
@@ -79,27 +90,66 @@ def stage_outcome(attempt: Mapping[str, Any], stage: str) -> str:
 class RunCollector(Collector):
     """How many runs there are by reason, and those by name that are at work or ended within RECENT."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Resources) -> None:
         self._runs = runs
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The families, made anew at each scrape."""
-        count = GaugeMetricFamily("trainingruns", "TrainingRuns by reason of Succeeded", labels=["namespace", "reason"])
-        info = GaugeMetricFamily(
-            "trainingrun_info",
-            "1 for each run at work or ended within a day",
-            labels=["namespace", "name", "reason", "stage", "version"],
-        )
-        tally: Tally[tuple[str, str]] = Tally()
-        since = datetime.now(UTC) - RECENT
-        for run in self._runs():
-            metadata, status = run["metadata"], run.get("status", {})
-            reason = succeeded_reason(status)
-            tally[metadata["namespace"], reason] += 1
-            if not finished(status) or parse_time(status["completionTime"]) >= since:
-                told = (reason, status.get("stage", ""), status.get("version", ""))
-                info.add_metric((metadata["namespace"], metadata["name"], *told), 1)
+        runs, since = tuple(self._runs()), datetime.now(UTC) - RECENT
+        tally = Tally((run["metadata"]["namespace"], succeeded_reason(run.get("status", {}))) for run in runs)
+        count = _gauge("trainingruns", "TrainingRuns by reason of Succeeded", "resource_namespace", "reason")
         for labels, number in sorted(tally.items()):
             count.add_metric(labels, number)
-        yield count
-        yield info
+        info = _gauge("trainingrun_info", "1 for each run at work or ended within a day", *NAMED, *TOLD)
+        end = _gauge("trainingrun_end_timestamp_seconds", "When a run of the last day ended", *NAMED, "succeeded")
+        progress = {name: _gauge(name, text, *NAMED) for name, (_, _, text) in PROGRESS.items()}
+        for run in runs:
+            named, status = _named(run), run.get("status", {})
+            if not finished(status):
+                _tell_progress(progress, named, status.get("progress", {}))
+            elif (ended := parse_time(status["completionTime"])) < since:
+                continue
+            else:
+                end.add_metric((*named, _succeeded(status)), ended.timestamp())
+            told = (succeeded_reason(status), status.get("stage", ""), status.get("version", ""))
+            info.add_metric((*named, *told), 1)
+        yield from (count, info, end, *progress.values())
+
+
+def _tell_progress(families: Mapping[str, GaugeMetricFamily], named: tuple[str, str], said: Mapping[str, Any]) -> None:
+    for name, (field, factor, _) in PROGRESS.items():
+        if field in said:
+            families[name].add_metric(named, float(said[field]) * factor)
+
+
+def _succeeded(status: Mapping[str, Any]) -> str:
+    condition = get_condition(status.get("conditions", ()), "Succeeded")
+    return str(condition["status"]) if condition else "Unknown"
+
+
+class ServerCollector(Collector):
+    """Each condition of each ModelServer, and how many replicas of it are ready."""
+
+    def __init__(self, servers: Resources) -> None:
+        self._servers = servers
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The families, made anew at each scrape."""
+        text = "1 when the condition of a ModelServer is True, else 0"
+        held = _gauge("modelserver_condition", text, *NAMED, "condition", "reason")
+        ready = _gauge("modelserver_ready_replicas", "Ready pods of a ModelServer", *NAMED)
+        for server in self._servers():
+            named, status = _named(server), server.get("status", {})
+            ready.add_metric(named, status.get("readyReplicas", 0))
+            for condition in status.get("conditions", ()):
+                labels = (*named, condition["type"], condition["reason"])
+                held.add_metric(labels, float(condition["status"] == "True"))
+        yield from (held, ready)
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, labels=labels)
+
+
+def _named(resource: Resource) -> tuple[str, str]:
+    return resource["metadata"]["namespace"], resource["metadata"]["name"]

@@ -1,6 +1,6 @@
-"""MLflow as the operator uses it: the alias that names the version which serves.
+"""MLflow as the operator uses it: the alias that names the version which serves, and whether it is there at all.
 
-Three requests, each with a timeout; a server that is down or refuses is a sentence, never an exception.
+Each request has a timeout; a server that is down or refuses is a sentence, never an exception.
 """
 
 from typing import Any
@@ -29,6 +29,19 @@ async def set_champion(server: str, sha256: str) -> str:
                 return ""
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
         return f"MLflow at {server} does not take the alias: {type(error).__name__} {error}".splitlines()[0][:300]
+
+
+async def answers(server: str) -> bool:
+    """Whether MLflow's own health check says that it works; it asks for no password and no name of a host."""
+    try:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{server.rstrip('/')}/health") as said,
+        ):
+            return said.status == 200
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return False
 
 
 async def _version(session: aiohttp.ClientSession, sha256: str) -> str | None:

@@ -1,65 +1,84 @@
-"""The dashboards ask for metrics that are really exported, with labels that they have, and name no cluster."""
+"""The dashboards are those of the table of panels, ask for what is really exported, and name no cluster."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from mlops_operator import metrics
-from tests.unit.operator.training_run_world import conditions, run
+from scripts import dashboards, panels
+from tests.contract.monitored import TARGET, asked, exported, listed, records
 
-DASHBOARDS = sorted((Path(__file__).parents[2] / "deploy" / "dashboards").glob("training*.json"))
-METRIC = re.compile(r"\b(?:trainingruns?|mlops_operator)(?:_[a-z]+)*\b")
-LABELS = re.compile(r"by \(([^)]*)\)|\{([^}]*)\}")
-
-
-def exported() -> dict[str, set[str]]:
-    """Each metric's names in a query, with its labels."""
-    runs = CollectorRegistry()
-    runs.register(metrics.RunCollector(lambda: [run({"conditions": conditions("Unknown", "Training", "")})]))
-    found: dict[str, set[str]] = {}
-    for family in runs.collect():
-        found[family.name] = set(family.samples[0].labels)
-    collectors = {value for value in vars(metrics).values() if isinstance(value, Counter | Gauge | Histogram)}
-    for collector in collectors:
-        [family] = collector.describe()
-        labels = set(collector._labelnames)
-        for ending in ("", "_total", "_count"):
-            found[family.name + ending] = labels
-        found[f"{family.name}_bucket"] = {*labels, "le"}
-    return found
+FILES = dashboards.files()
+GRAFANA = [path for path in FILES if path.parent.name == "grafana"]
+GOOGLE = [path for path in FILES if path.parent.name == "google"]
+# What rules record keeps these of what it is made of.
+RECORDED = {"label"}
 
 
-def queries(dashboard: dict[str, Any]) -> list[str]:
-    shown = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
-    asked = [variable["query"]["query"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
-    return shown + asked
+def test_the_files_are_up_to_date() -> None:
+    there = set(dashboards.FOLDER.rglob("*.*"))
+    assert there == set(FILES)
+    for path, text in FILES.items():
+        assert path.read_text() == text, f"{path.name}: python -m scripts.dashboards"
 
 
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
-def test_every_query_is_of_exported_metrics_and_their_labels(path: Path) -> None:
-    known = exported()
-    asked = queries(json.loads(path.read_text()))
-    assert len(asked) >= 10
-    for query in asked:
-        [metric] = set(METRIC.findall(query))
-        assert metric in known, query
-        for grouped, selected in LABELS.findall(query):
-            in_braces = re.findall(r"(\w+)\s*=~?", selected)
-            names = {name.strip() for name in grouped.split(",")} if grouped else set(in_braces)
-            assert names <= known[metric], query
+@pytest.mark.parametrize("dashboard", panels.DASHBOARDS, ids=lambda dashboard: dashboard.name)
+def test_every_query_is_of_exported_metrics_and_their_labels(dashboard: panels.Dashboard) -> None:
+    known = exported() | dict.fromkeys(records(), RECORDED)
+    own = {*TARGET, "model_server"}
+    queries = [query.expr for panel in dashboard.panels for query in panel.queries]
+    assert len(queries) >= 10
+    for query in (*queries, dashboard.namespaces):
+        found = {name: labels for name, labels in asked(query).items() if name not in TARGET | {"resource_namespace"}}
+        assert found
+        for metric, labels in found.items():
+            assert metric in known, query
+            assert labels <= known[metric] | own, query
+            assert listed(query) <= known[metric] | own, query
 
 
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
+def test_a_misspelt_metric_or_label_would_be_found() -> None:
+    found = asked('sum by (le) (rate(trainingrun_secs_bucket{outcom="x", name!~"y"}[5m])) / up')
+    assert found == {"trainingrun_secs_bucket": {"outcom", "name"}, "up": set()}
+    assert listed("sum by (le, stage) (x) / on (y) z") == {"le", "stage", "y"}
+
+
+@pytest.mark.parametrize("path", GRAFANA, ids=lambda path: path.name)
 def test_data_source_and_cluster_are_the_viewers_choice(path: Path) -> None:
     dashboard = json.loads(path.read_text())
-    sources = {panel["datasource"]["uid"] for panel in dashboard["panels"] if "datasource" in panel}
+    sources = {panel["datasource"]["uid"] for panel in dashboard["panels"]}
     assert sources == {"${datasource}"}
-    assert "cluster" not in json.dumps([panel.get("targets") for panel in dashboard["panels"]])
-    places = [panel["gridPos"] for panel in dashboard["panels"]]
-    cells = [(p["x"] + dx, p["y"] + dy) for p in places for dx in range(p["w"]) for dy in range(p["h"])]
+    assert "cluster" not in json.dumps([panel["targets"] for panel in dashboard["panels"]])
+    overlap([panel["gridPos"] for panel in dashboard["panels"]], ("x", "y", "w", "h"), 24)
+
+
+@pytest.mark.parametrize("path", GOOGLE, ids=lambda path: path.name)
+def test_cloud_monitoring_shows_the_same_for_all_namespaces(path: Path) -> None:
+    dashboard = json.loads(path.read_text())
+    tiles = dashboard["mosaicLayout"]["tiles"]
+    overlap(tiles, ("xPos", "yPos", "width", "height"), dashboard["mosaicLayout"]["columns"])
+    widgets = [tile["widget"] for tile in tiles]
+    sets = [one for each in widgets for one in (each.get("xyChart") or each["timeSeriesTable"])["dataSets"]]
+    found = [one["timeSeriesQuery"]["prometheusQuery"] for one in sets]
+    [source] = [each for each in panels.DASHBOARDS if each.name == path.stem]
+    assert len(found) == sum(len(panel.queries) for panel in source.panels)
+    assert "cluster" not in "".join(found)
+    for query in found:
+        assert "$" not in query
+        assert "{}" not in query
+
+
+def test_the_choice_of_namespaces_is_left_out_wherever_it_stands() -> None:
+    assert dashboards.everywhere('a{namespace=~"$namespace"} + b{x="1", resource_namespace=~"$namespace"}') == (
+        'a + b{x="1"}'
+    )
+    assert dashboards.everywhere('c{namespace=~"$namespace", x="1"}') == 'c{x="1"}'
+
+
+def overlap(places: list[dict[str, Any]], names: tuple[str, ...], width: int) -> None:
+    """No two places share a cell, and none is wider than the page."""
+    x, y, w, h = names
+    cells = [(p[x] + dx, p[y] + dy) for p in places for dx in range(p[w]) for dy in range(p[h])]
     assert len(cells) == len(set(cells)), "panels overlap"
-    assert all(p["x"] + p["w"] <= 24 for p in places)
+    assert all(p[x] + p[w] <= width for p in places)

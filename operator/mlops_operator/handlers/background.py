@@ -79,7 +79,6 @@ async def resync(context: Context) -> None:
         except UNREACHABLE as error:
             pause = RETRY_SECONDS
             log.warning("resync failed, again in %.0f s: %s", pause, _line(error))
-        metrics.LIST_AGE.set(list_age(context))
 
 
 def list_age(context: Context) -> float:

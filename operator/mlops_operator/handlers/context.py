@@ -157,6 +157,11 @@ class Context:
         for namespace in self.settings.namespaces:
             yield from self.store.all(TRAINING_RUN, namespace)
 
+    def all_model_servers(self) -> Iterator[Mapping[str, Any]]:
+        """All known ModelServers."""
+        for namespace in self.settings.namespaces:
+            yield from self.store.all(MODEL_SERVER, namespace)
+
     def model_servers(self, namespace: str) -> list[Key]:
         """All ModelServers of the namespace: each may name or select a run that changed."""
         found = self.store.all(MODEL_SERVER, namespace)

@@ -1,5 +1,5 @@
 """Asks pods every 3 s: the running trainers how far they are, evenly spread over that time, and the servers what
-they have answered.
+they have answered; and MLflow every 30 s whether it is there.
 
 What they say is left in the context for the pass that it asks for; nothing is written here.
 """
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from mlops_operator import progress, serving
+from mlops_operator import metrics, progress, serving, tracking
 from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import KIND as MODEL_SERVER
 from mlops_operator.api.training_run import KIND as TRAINING_RUN
@@ -27,6 +27,7 @@ from mlops_operator.status.run import finished
 from mlops_operator.status.server_pods import is_ready
 
 ROUND_SECONDS = 3.0
+MLFLOW_SECONDS = 30.0
 
 
 class Trainer(NamedTuple):
@@ -127,3 +128,11 @@ async def _look(
         counted = known.get((metadata["namespace"], metadata["name"]))
         return counted or await serving.traffic(session, address), ("", "")
     return None, await serving.health(session, address)
+
+
+async def watch_mlflow(context: Context) -> None:
+    """Ask MLflow, where there is one, whether it works, until cancelled: its own metrics need a password."""
+    while True:
+        if server := context.settings.mlflow_tracking_uri:
+            metrics.DEPENDENCY_UP.labels("mlflow").set(await tracking.answers(server))
+        await asyncio.sleep(MLFLOW_SECONDS)

@@ -110,6 +110,11 @@ def tail(text: str) -> str:
     return cut.strip("\n")
 
 
+def plain(text: str) -> str:
+    """A log of the trainer, of whose lines some are JSON, as a person reads it."""
+    return "\n".join(str(as_object(line).get("message", line)) for line in text.splitlines())
+
+
 def _stage_capsule(stage: str, ended: Mapping[str, Any], attempt: int, now: datetime) -> dict[str, Any]:
     text, code = ended.get("message", ""), ended["exitCode"]
     report = as_object(text)
@@ -123,7 +128,7 @@ def _stage_capsule(stage: str, ended: Mapping[str, Any], attempt: int, now: date
             "reason": reason,
             "exitCode": code,
             "message": str(message)[:TEXT],
-            "log": tail(str(report.get("log", "")) if report else text),
+            "log": tail(str(report.get("log", "")) if report else plain(text)),
             "hint": str(HINTS[reason] if reason in OWN_HINT else report.get("hint") or HINTS[reason])[:TEXT],
             "attempt": attempt or None,
             "time": ended.get("finishedAt") or timestamp(now),

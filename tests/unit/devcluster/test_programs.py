@@ -76,6 +76,20 @@ def test_a_program_is_taken_out_of_its_tar_file(program: programs.Program, relea
     assert programs.ensure(["tool"], Reporter())["tool"].read_bytes() == BODY
 
 
+def test_one_file_may_hold_the_checksums_of_a_whole_release(program: programs.Program, release) -> None:
+    sums = release[0] / "tool.sha256"
+    sums.write_text(f"{'0' * 64}  other.tar.gz\n{hashlib.sha256(BODY).hexdigest()} *tool\n{'1' * 64}  tool.sig\n")
+    assert programs.ensure(["tool"], Reporter())["tool"].read_bytes() == BODY
+
+
+def test_a_build_is_of_the_pinned_version_of_its_module() -> None:
+    """Prometheus's module says v0.316.0 where its release is called v3.16.0."""
+    program = programs.PROGRAMS["promtool"]
+    major, minor, patch = program.version.removeprefix("v").split(".")
+    module = (programs.paths.MODULES / program.module / "go.mod").read_text()
+    assert f"github.com/prometheus/prometheus v0.{major}{minor}.{patch} // indirect\n" in module
+
+
 def test_two_starts_at_once_obtain_it_once(program: programs.Program, monkeypatch) -> None:
     fetched = []
     fetch = programs._fetch

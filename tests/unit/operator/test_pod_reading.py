@@ -7,7 +7,7 @@ import pytest
 
 from mlops_operator.api.training_run import Progress, parse
 from mlops_operator.progress import clean
-from mlops_operator.status.failure import tail
+from mlops_operator.status.failure import plain, tail
 from mlops_operator.status.pod import as_object, current_stage, newest, said
 from mlops_operator.status.result import ResultError, duration, lineage, model, ratio, whole
 from tests.unit.operator.training_run_world import SETTINGS, SHA256, VERSION, at, failed, ok, pod, run
@@ -86,3 +86,8 @@ def test_progress_keeps_what_is_in_range() -> None:
     assert clean(wild, "Train", NOW) == Progress("Train", NOW)
     assert clean(said, "Evaluate", NOW) is None
     assert clean({}, "Train", NOW) is None
+
+
+def test_a_log_of_json_lines_is_told_as_its_messages() -> None:
+    text = '{"severity": "INFO", "message": "epoch 3"}\nKilled\n{"no": "message"}\n[1]'
+    assert plain(text) == 'epoch 3\nKilled\n{"no": "message"}\n[1]'

@@ -5,13 +5,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client import REGISTRY
 
-from mlops_operator import progress, serving
+from mlops_operator import progress, serving, tracking
 from mlops_operator.api.gate import Traffic
 from mlops_operator.handlers import polling
 from mlops_operator.handlers.polling import Trainer, poll_progress, running
 from mlops_operator.handlers.queue import Key
 from tests.unit.operator.test_context import context, ended, item
+from tests.unit.operator.training_run_world import SETTINGS
 
 READY = [{"type": "Ready", "status": "True"}]
 LABELS = {"app.kubernetes.io/name": "cats-dogs-trainer"}
@@ -124,3 +126,40 @@ async def test_why_a_server_pod_is_not_ready_is_told_and_asks_for_a_pass(monkeyp
         await polling.look_at_servers(here, session)
     assert (here.complaints, here.excuses) == ({"u-a": "wrong file"}, {"u-b": "no bucket", "u-c": ""})
     assert queue.take() == []
+
+
+async def test_whether_mlflow_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter((True, False))
+    told: list[float | None] = []
+
+    async def asked(server: str) -> bool:
+        assert server == "http://mlflow-service:5000"
+        return next(answers)
+
+    async def told_so_far(_: float) -> None:
+        told.append(REGISTRY.get_sample_value("mlops_operator_dependency_up", {"dependency": "mlflow"}))
+        if len(told) == 2:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(tracking, "answers", asked)
+    monkeypatch.setattr(polling.asyncio, "sleep", told_so_far)
+    here, _ = context()
+    here.settings = SETTINGS
+    with pytest.raises(asyncio.CancelledError):
+        await polling.watch_mlflow(here)
+    assert told == [1.0, 0.0]
+
+
+async def test_where_there_is_no_mlflow_none_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asked(_: str) -> bool:
+        raise AssertionError("asked")
+
+    async def once(_: float) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(tracking, "answers", asked)
+    monkeypatch.setattr(polling.asyncio, "sleep", once)
+    here, _ = context()
+    assert not here.settings.mlflow_tracking_uri
+    with pytest.raises(asyncio.CancelledError):
+        await polling.watch_mlflow(here)

@@ -144,4 +144,6 @@ def test_a_cache_that_does_not_take_it_ends_no_stage(
     monkeypatch.setattr(stages, "push", deaf)
     stages.keep(None, "ingest")  # type: ignore[arg-type]
 
-    assert capsys.readouterr().err == "ingest: not kept for another pod: no answer\n"
+    line = json.loads(capsys.readouterr().out)
+    assert line.pop("time")
+    assert line == {"severity": "WARNING", "stage": "ingest", "message": "not kept for another pod: no answer"}

@@ -4,8 +4,8 @@ it ended in the termination message. It must not compute anything itself, and mu
 from __future__ import annotations
 
 import json
+import logging
 import os
-import sys
 import time
 import traceback
 from collections import deque
@@ -16,7 +16,7 @@ from typing import Any
 from catsdogs import key
 from catsdogs.errors import Exit, StageError, config_error, disk_full
 from catsdogs.pipeline import bucket as store
-from catsdogs.pipeline import dvc, previous, progress, publish, raw, summaries
+from catsdogs.pipeline import dvc, podlog, previous, progress, publish, raw, summaries
 from catsdogs.pipeline.__main__ import PID
 from catsdogs.pipeline.settings import Settings, from_environment
 from catsdogs.pipeline.stopper import Stopper
@@ -37,18 +37,19 @@ def main(name: str) -> int:
     except Exception as error:
         known = error if isinstance(error, StageError) else disk_full(error)
         if known is None:  # the traceback goes to the log; its first line to whoever reads the status
-            sys.excepthook(*sys.exc_info())
+            trace = "".join(traceback.format_exception(error))
+            podlog.write(name, trace, logging.ERROR)
             known = StageError(Exit.CRASH, f"{type(error).__name__}: {error}".splitlines()[0], dvc.CRASH_HINT)
-            lines.extend("".join(traceback.format_exception(error)).splitlines())
+            lines.extend(trace.splitlines())
         result = {"ok": False, "reason": known.reason, "message": known.message, "hint": known.hint}
         result |= {"exitCode": int(known.code), "log": "\n".join(lines)}
     content = {**result, "stage": name, "seconds": round(time.monotonic() - started, 1)}
     if not content["ok"]:
-        print(f"{name}: {content['message']}\n{name}: hint: {content['hint']}", file=sys.stderr, flush=True)
+        podlog.write(name, f"{content['message']}: {content['hint']}", logging.ERROR)
     try:
         log.write_bytes(message_of(content))
     except OSError as error:
-        print(f"{name}: {log} can't be written: {error}", file=sys.stderr, flush=True)
+        podlog.write(name, f"{log} can't be written: {error}", logging.ERROR)
     return int(content.get("exitCode", Exit.OK))
 
 
@@ -137,7 +138,7 @@ def _reproduce(settings: Settings, name: str, stopper: Stopper, lines: deque[str
 
     def say(line: str) -> None:
         lines.append(line)
-        print(line, file=sys.stderr, flush=True)
+        podlog.write(name, line)
 
     forced = bool(settings.rerun) and name == "train"
     ended = dvc.reproduce(settings.repo, [name], pull=True, force=forced, started=stopper.watch, said=say)
@@ -160,7 +161,7 @@ def keep(settings: Settings, name: str) -> None:
     try:
         push(settings)
     except StageError as error:
-        print(f"{name}: not kept for another pod: {error}", file=sys.stderr, flush=True)
+        podlog.write(name, f"not kept for another pod: {error}", logging.WARNING)
 
 
 def push(settings: Settings) -> None:
