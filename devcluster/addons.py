@@ -1,4 +1,4 @@
-"""What a cloud's cluster brings beside the control plane: DNS, metrics, load balancer addresses, PodMonitoring.
+"""What a cloud's cluster brings beside the control plane: DNS, metrics, volumes, load balancer, PodMonitoring.
 
 CoreDNS and metrics-server run on the node itself, so that they need no image and are there before the first pod.
 """
@@ -16,6 +16,7 @@ from devcluster.paths import State
 
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 DNS_HEALTH_PORT, METRICS_PORT = 20080, 20443
+VOLUMES = ("1", "2", "3")  # the folders of manifests/volumes.yaml
 
 
 def apply(cluster: Cluster, names: tuple[str, ...], **placeholders: str) -> None:
@@ -30,6 +31,7 @@ def up(state: State, cluster: Cluster, programs: Mapping[str, Path]) -> None:
     """Install the manifests and start the programs."""
     authority = base64.b64encode((state.pki / "ca.crt").read_bytes()).decode()
     apply(cluster, ("rbac", "dns", "metrics-server", "podmonitorings", "rules"), CA_BUNDLE=authority)
+    _make_volumes(state, cluster)
     _start_dns(state, programs["coredns"])
     _start_metrics(state, programs["metrics-server"])
     start_balancer(state, state.kubeconfig_of("addons"), *host.BALANCER_ADDRESSES)
@@ -39,6 +41,14 @@ def start_balancer(state: State, kubeconfig: Path, first: str, count: str) -> No
     """Start what gives Services of type LoadBalancer their addresses: `count` of them from `first` on."""
     command = [sys.executable, "-m", "devcluster.loadbalancer", str(kubeconfig), first, count]
     processes.start(state, "loadbalancer", command, {"PYTHONPATH": str(paths.CHECKOUT)})
+
+
+def _make_volumes(state: State, cluster: Cluster) -> None:
+    """Offer folders of the node as volumes; the kubelet gives each to the group of the pod that claims it."""
+    folder = state.root / "volumes"
+    for number in VOLUMES:
+        (folder / number).mkdir(parents=True, exist_ok=True)
+    apply(cluster, ("volumes",), VOLUMES=str(folder))
 
 
 def _start_dns(state: State, program: Path) -> None:

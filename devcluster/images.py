@@ -64,7 +64,7 @@ IMAGES = {
             "workloads/catsdogs/key.py",
         ),
     ),
-    "mlflow": Image("deploy/mlflow/Dockerfile", ("requirements/mlflow.lock", "deploy/mlflow")),
+    "mlflow": Image("deploy/mlflow/Dockerfile", ("requirements/mlflow.lock",)),
     "server": Image(
         "workloads/Dockerfile.server",
         (

@@ -69,11 +69,8 @@ def test_both_namespaces_enforce_pod_security_restricted() -> None:
 
 
 def test_images_are_placeholders_that_the_installer_fills_in() -> None:
-    images = [
-        container["image"]
-        for document in everything()
-        if document["kind"] == "Deployment"
-        for container in document["spec"]["template"]["spec"]["containers"]
-        if "image" in container
-    ]
-    assert sorted(images) == ["${MLFLOW_IMAGE}", "${OBJECT_STORE_IMAGE}", "${OPERATOR_IMAGE}"]
+    specs = [document.get("spec", {}) for document in everything() if document["kind"] in ("Deployment", "CronJob")]
+    pods = [spec.get("jobTemplate", {"spec": spec})["spec"]["template"]["spec"] for spec in specs]
+    containers = [container for pod in pods for container in (*pod["containers"], *pod.get("initContainers", ()))]
+    images = {container["image"] for container in containers if "image" in container}
+    assert images == {"${MLFLOW_IMAGE}", "${OBJECT_STORE_IMAGE}", "${OPERATOR_IMAGE}"}
