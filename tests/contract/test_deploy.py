@@ -1,11 +1,15 @@
 """What deploy/ installs fits the operator: its settings can be read, its rights are what it uses, no more."""
 
 from pathlib import Path
+from string import Template
 from typing import Any
 
+import pytest
 import yaml
 
-from mlops_operator.api.settings import settings_from_env
+from mlops_operator import serving
+from mlops_operator.api.settings import Settings, settings_from_env
+from mlops_operator.builders import candidate, deployment, job, judge
 from mlops_operator.cluster import PLURALS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -22,11 +26,28 @@ def everything() -> list[dict[str, Any]]:
     return found
 
 
-def test_the_local_settings_can_be_read() -> None:
-    [patch] = documents("overlays", "local", "operator-settings.yaml")
+def environment(*parts: str) -> dict[str, str]:
+    """The operator's variables of a patch, with an image's digest and words in place of ${NAME}."""
+    [patch] = documents(*parts, "operator-settings.yaml")
     [container] = patch["spec"]["template"]["spec"]["containers"]
-    env = {item["name"]: item["value"].replace("${TRAINER_IMAGE}", DIGEST) for item in container["env"]}
-    env["SERVER_IMAGE"] = env["SERVER_IMAGE"].replace("${SERVER_IMAGE}", DIGEST)
+    words = {"BUCKET": "photos", "REGION": "europe-west1", "PROJECT": "team", "MLFLOW_PUBLIC_URL": ""}
+    values = {"TRAINER_IMAGE": DIGEST, "SERVER_IMAGE": DIGEST, **words}
+    return {item["name"]: Template(item["value"]).substitute(values) for item in container["env"]}
+
+
+def test_the_settings_of_a_release_can_be_read() -> None:
+    assert settings_from_env(environment("release")) == Settings(
+        namespaces=("cats-dogs",),
+        trainer_image=DIGEST,
+        server_image=DIGEST,
+        bucket="photos",
+        allowed_registries=("europe-west1-docker.pkg.dev/team/cats-dogs/",),
+    )
+    assert environment("overlays", "gke") == {"MLFLOW_TRACKING_URI": "http://mlflow-service.mlops-system:5000"}
+
+
+def test_the_local_settings_can_be_read() -> None:
+    env = environment("overlays", "local")
     settings = settings_from_env(env)
     assert (settings.namespaces, settings.bucket) == (("cats-dogs",), "cats-dogs")
     assert settings.allows_image(DIGEST)
@@ -66,6 +87,34 @@ def test_both_namespaces_enforce_pod_security_restricted() -> None:
         namespace["metadata"]["name"]: namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
         for namespace in namespaces
     } == {"mlops-system": "restricted", "cats-dogs": "restricted"}
+
+
+def policies(*parts: str) -> dict[str, dict[str, Any]]:
+    return {each["metadata"]["name"]: each["spec"] for each in documents(*parts, "network-policies.yaml")}
+
+
+@pytest.mark.parametrize("folder", ["base", "workloads"])
+def test_nothing_is_open_but_what_is_listed(folder: str) -> None:
+    found = policies(folder)
+    assert found.pop("default-deny") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    rules = [rule for spec in found.values() for way in ("ingress", "egress") for rule in spec.get(way, ())]
+    assert all(rule.get("ports") for rule in rules)
+    everywhere = [sorted(port["port"] for port in rule["ports"]) for rule in rules if not {"from", "to"} & set(rule)]
+    assert everywhere == {"base": [[53, 53], [443, 6443]], "workloads": [[53, 53]]}[folder]
+
+
+def test_policies_name_the_pods_and_ports_that_the_operator_makes() -> None:
+    [egress] = [policies("workloads")["names-identity-bucket"]["podSelector"]["matchExpressions"]]
+    assert egress[0]["values"] == [job.NAME, deployment.APP, candidate.APP, judge.APP]
+    trainers, servers = policies("base")["mlops-operator"]["egress"][-2:]
+    [trainer], [server] = trainers["to"], servers["to"]
+    assert trainer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": job.NAME}
+    assert server["podSelector"]["matchExpressions"][0]["values"] == [deployment.APP, candidate.APP]
+    assert [rule["ports"][0]["port"] for rule in (trainers, servers)] == [job.PROGRESS_PORT, serving.PORT]
+    assert policies("workloads")["trainer"]["ingress"][0]["ports"][0]["port"] == job.PROGRESS_PORT
+    [namespace] = documents("cats-dogs", "namespace.yaml")
+    for peer in (trainer, server):
+        assert peer["namespaceSelector"]["matchLabels"].items() <= namespace["metadata"]["labels"].items()
 
 
 def test_images_are_placeholders_that_the_installer_fills_in() -> None:

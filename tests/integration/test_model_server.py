@@ -80,7 +80,7 @@ def kubectl(control_plane: Cluster) -> Kubectl:
     ask = Kubectl(control_plane)
     ask("apply", "--server-side", "-f", str(ROOT / "crds"))
     ask("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    rendered = ask("kustomize", str(ROOT / "deploy/overlays/local/cats-dogs"))
+    rendered = ask("kustomize", str(ROOT / "deploy/cats-dogs"))
     system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mlops-system"}}
     ask("apply", "--server-side", "-f", "-", given=system)  # another module may have made it
     ask("apply", "--server-side", "-f", str(ROOT / "deploy/base/service-account.yaml"))
