@@ -79,7 +79,7 @@ async def test_slow_senders(server: real.Server, capsys: pytest.CaptureFixture[s
 
 
 async def test_overload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a network of some 0.2 s a picture, so that the clients cost little beside it; what CPU they take is left out."""
+    """With a network of some 0.2 s a picture, so that the clients cost little beside it; their CPU is left out."""
     slow = write_model(tmp_path, imageSize=1024)
     running = await asyncio.to_thread(real.start, slow, tmp_path, DRAIN_SECONDS="0")
     try:
