@@ -43,7 +43,7 @@ resource "google_service_account" "deployer" {
   count = local.github
 
   account_id   = "${var.cluster_name}-deployer"
-  display_name = "Delivery from ${var.github_repository}"
+  display_name = "Delivery from GitHub"
 
   depends_on = [google_project_service.used]
 }

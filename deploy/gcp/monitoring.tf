@@ -66,7 +66,7 @@ resource "google_monitoring_alert_policy" "api" {
       threshold_value = 1
       duration        = "180s"
       aggregations {
-        alignment_period     = "60s"
+        alignment_period     = "300s"
         per_series_aligner   = "ALIGN_NEXT_OLDER"
         cross_series_reducer = "REDUCE_COUNT_FALSE"
         group_by_fields      = ["resource.label.host"]

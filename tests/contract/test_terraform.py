@@ -88,7 +88,7 @@ def test_every_file_is_read_and_is_of_a_size_to_be_read() -> None:
     hcl2.loads((FOLDER / "terraform.tfvars.example").read_text())
     [tests] = (FOLDER / "tests").glob("*.tftest.hcl")
     runs = [name for run in unquoted(hcl2.loads(tests.read_text()))["run"] for name in run if name != "__is_block__"]
-    assert len(runs) == len(set(runs)) == 5
+    assert len(runs) == len(set(runs)) == 6
 
 
 def test_every_name_is_declared_once_and_used() -> None:

@@ -1,5 +1,5 @@
-# `terraform test`, without a project or credentials: what would be made, for each choice. Needs the providers' schemas only
-# (`terraform init -backend=false`).
+# `terraform test`, without a project or credentials: what would be made, for each choice. It needs the providers
+# (`terraform init -backend=false`) and no cloud; random is real, since Terraform can't mock what is ephemeral.
 
 mock_provider "google" {
   mock_data "google_project" {
@@ -8,8 +8,6 @@ mock_provider "google" {
     }
   }
 }
-
-mock_provider "random" {}
 
 variables {
   project = "some-project"
@@ -72,8 +70,8 @@ run "standard_with_gpu" {
   }
 
   assert {
-    condition     = google_container_cluster.main.enable_autopilot == null && google_container_cluster.main.remove_default_node_pool
-    error_message = "Standard"
+    condition     = google_container_cluster.main.workload_identity_config[0].workload_pool == "some-project.svc.id.goog"
+    error_message = "pods have identities"
   }
   assert {
     condition     = google_container_cluster.main.datapath_provider == "ADVANCED_DATAPATH"
@@ -143,20 +141,29 @@ run "wrong_values_are_refused" {
   command = plan
 
   variables {
-    project              = "Some Project"
-    region               = "europe-west4-a"
-    bucket               = "goog"
-    cluster_mode         = "serverless"
-    node_zones           = ["us-east1-b"]
-    github_repository    = "https://github.com/some-org/cats-dogs"
-    github_repository_id = "cats-dogs"
-    billing_account      = "mine"
-    soft_delete_days     = 3
-    workload_namespaces  = ["mlops-system"]
+    project             = "Some Project"
+    region              = "europe-west4-a"
+    bucket              = "goog"
+    cluster_mode        = "serverless"
+    github_repository   = "https://github.com/some-org/cats-dogs"
+    billing_account     = "mine"
+    soft_delete_days    = 3
+    workload_namespaces = ["mlops-system"]
   }
 
   expect_failures = [
-    var.project, var.region, var.bucket, var.cluster_mode, var.node_zones, var.github_repository,
-    var.github_repository_id, var.billing_account, var.soft_delete_days, var.workload_namespaces,
+    var.project, var.region, var.bucket, var.cluster_mode, var.github_repository, var.billing_account,
+    var.soft_delete_days, var.workload_namespaces,
   ]
+}
+
+run "values_that_do_not_fit_together_are_refused" {
+  command = plan
+
+  variables {
+    node_zones        = ["us-east1-b"]
+    github_repository = "some-org/cats-dogs"
+  }
+
+  expect_failures = [var.node_zones, var.github_repository_id]
 }
