@@ -2,22 +2,14 @@
 
 from itertools import chain
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import pytest
-import yaml
 
 from devcluster.cluster import Cluster
+from tests.integration.mlflow_overlay import rendered
 from tests.integration.world import ROOT, Kubectl
 
-MLFLOW = ROOT / "deploy" / "mlflow"
-VALUES = {
-    "BUCKET": "photos",
-    "MLFLOW_IMAGE": "localhost:5000/cats-dogs/mlflow@sha256:" + "1" * 64,
-    "MLFLOW_HOST": "mlflow.example.com",
-    "IAP_CLIENT_ID": "1-a.apps.googleusercontent.com",
-}
 BASE = {
     "ConfigMap/mlflow-auth", "ConfigMap/mlflow-settings", "ConfigMap/mlflow-sqlite", "CronJob/mlflow-backup",
     "CronJob/mlflow-gc", "CronJob/mlflow-restore", "Deployment/mlflow", "PersistentVolumeClaim/mlflow",
@@ -28,13 +20,14 @@ EXPOSED = {
     "Gateway/mlflow", "HTTPRoute/mlflow", "HealthCheckPolicy/mlflow", "NetworkPolicy/mlflow-public",
     "Service/mlflow-public",
 }  # fmt: skip
+POSTGRESQL = BASE - SQLITE | {"NetworkPolicy/mlflow-to-postgresql", "PodDisruptionBudget/mlflow"}
 WAYS = {
     (): BASE,
-    ("postgresql",): BASE - SQLITE | {"PodDisruptionBudget/mlflow"},
+    ("postgresql",): POSTGRESQL,
     ("exposed-iap",): BASE | EXPOSED | {"GCPBackendPolicy/mlflow"},
     ("exposed-password",): BASE | EXPOSED,
-    ("postgresql", "exposed-iap"): BASE - SQLITE | EXPOSED | {"GCPBackendPolicy/mlflow", "PodDisruptionBudget/mlflow"},
-    ("exposed-password", "postgresql"): BASE - SQLITE | EXPOSED | {"PodDisruptionBudget/mlflow"},
+    ("postgresql", "exposed-iap"): POSTGRESQL | EXPOSED | {"GCPBackendPolicy/mlflow"},
+    ("exposed-password", "postgresql"): POSTGRESQL | EXPOSED,
 }
 
 
@@ -46,14 +39,6 @@ def kubectl(control_plane: Cluster) -> Kubectl:
     ask("apply", "--server-side", "-f", str(ROOT / "tests/integration/gke_gateway.yaml"))
     ask("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     return ask
-
-
-def rendered(kubectl: Kubectl, components: tuple[str, ...], folder: Path) -> list[dict[str, Any]]:
-    """The resources of deploy/mlflow with components, placeholders filled in, as an overlay makes them."""
-    relative = Path(*[".."] * len(folder.parts[1:]), *MLFLOW.parts[1:])
-    overlay = {"resources": [str(relative)], "components": [str(relative / name) for name in components]}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    return list(yaml.safe_load_all(Template(kubectl("kustomize", str(folder))).substitute(VALUES)))
 
 
 def name_of(resource: dict[str, Any]) -> str:

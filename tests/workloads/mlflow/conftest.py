@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
 
-from tests.workloads.pod.conftest import Store, _clients_closed, _wait_for_mlflow, free_port, store
+from tests.workloads.pod.conftest import Store, _clients_closed, free_port, store
 
 __all__ = ["_clients_closed", "store"]
 DEPLOY = Path(__file__).parents[3] / "deploy" / "mlflow"
@@ -59,7 +61,7 @@ class Deployed:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=file, stderr=file, start_new_session=True
             )
-        _wait_for_mlflow(self.address, self.process, log)
+        wait_for(self.address, self.process, log)
 
     def kill(self) -> None:
         """End the server as a node that dies would."""
@@ -84,6 +86,19 @@ class Deployed:
     def backups(self) -> list[str]:
         """The names of the copies in the bucket, oldest first."""
         return self.store.objects(self.bucket, "mlflow-backups/")
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers; fails with its log when it ended, or after nine minutes."""
+    until = time.monotonic() + 540
+    while time.monotonic() < until:
+        assert process.poll() is None, log.read_text()
+        try:
+            if requests.get(f"{address}/health", timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    pytest.fail(f"no MLflow within nine minutes: {log.read_text()}")
 
 
 def containers() -> dict[str, list[dict]]:

@@ -17,13 +17,14 @@ from mlflow import MlflowClient
 from tests.workloads.mlflow.conftest import Deployed
 
 WRITER = """
-import sqlite3, sys
+import sqlite3, sys, time
 with sqlite3.connect(sys.argv[1], timeout=20) as database:
     for number in range(1_000_000):
-        database.execute("INSERT INTO runs VALUES (?, randomblob(20000))", (number,))
-        database.execute("INSERT INTO pairs VALUES (?, randomblob(20000))", (number,))
+        database.execute("INSERT INTO runs VALUES (?, randomblob(2000))", (number,))
+        database.execute("INSERT INTO pairs VALUES (?, randomblob(2000))", (number,))
         database.commit()
         print(number, flush=True)
+        time.sleep(0.001)
 """
 
 
@@ -145,6 +146,7 @@ def test_copies_of_more_than_two_weeks_go_after_a_good_one_and_no_other_object(s
         (b"nothing of a database", "backup: DatabaseError: file is not a database\n"),
         ("damaged", "is damaged: "),
     ],
+    ids=["none", "something else", "a damaged page"],
 )
 def test_a_database_that_is_not_whole_is_no_backup(stopped: Deployed, content: bytes | str | None, said: str) -> None:
     stopped.store.put(stopped.bucket, "mlflow-backups/2020-01-01T001700Z.db.gz", b"the last good one")
@@ -170,6 +172,7 @@ def test_a_database_that_is_not_whole_is_no_backup(stopped: Deployed, content: b
         (b"no archive", "restore: BadGzipFile: Not a gzipped file (b'no')\n"),
         (gzip.compress(b"some text" * 1000)[:-20], "restore: EOFError: "),
     ],
+    ids=["none", "empty", "something else", "cut off"],
 )
 def test_a_copy_that_is_not_whole_replaces_nothing(stopped: Deployed, content: bytes | None, said: str) -> None:
     stopped.database.write_bytes(b"what is there")
