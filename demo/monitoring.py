@@ -7,14 +7,14 @@ from pathlib import Path
 
 import yaml
 
-from demo.deploy import ROOT, address
+from demo.deploy import ROOT, SYSTEM, address
 from demo.errors import DemoError
 from demo.kubectl import Kubectl, of
-from demo.serving import NAMESPACE
 from devcluster import cluster, monitoring
 from devcluster.progress import Reporter
 
 FOLDER = ROOT / "deploy" / "monitoring"
+WORKLOADS = "cats-dogs"
 
 
 def start(context: str | None, report: Reporter) -> str:
@@ -29,8 +29,8 @@ def start(context: str | None, report: Reporter) -> str:
         raise DemoError(f"{running.context} has Google's own collectors: apply deploy/monitoring, they do the rest")
     image = cluster.build(["prometheus"], report, context)["prometheus"]
     with report.step("Monitoring") as step:
-        _apply(kubectl, FOLDER, "mlops-system")
-        _apply(kubectl, FOLDER / "workloads", NAMESPACE)
+        _apply(kubectl, FOLDER, SYSTEM)
+        _apply(kubectl, FOLDER / "workloads", WORKLOADS)
         monitoring.start(running, image, report)
         step.update(None, "waiting for Prometheus")
         waiting = ("rollout", "status", "deployment/prometheus", f"--namespace={monitoring.NAMESPACE}", "--timeout=50s")
