@@ -22,7 +22,8 @@ from devcluster.progress import Reporter
 
 PACKAGES = {
     "runc": "runc", "nft": "nftables", "iptables": "iptables", "conntrack": "conntrack", "ethtool": "ethtool",
-    "socat": "socat", "ip": "iproute2", "buildah": "buildah", "debootstrap": "debootstrap", "mount": "mount",
+    "ipset": "ipset", "socat": "socat", "ip": "iproute2", "buildah": "buildah", "debootstrap": "debootstrap",
+    "mount": "mount",
 }  # fmt: skip
 CNI_PLUGINS = Path("/usr/lib/cni")
 BRIDGE, POD_BRIDGE = "cats-dogs0", "cats-dogs-pods"
@@ -62,6 +63,8 @@ def install_packages(report: Reporter) -> None:
 def prepare(state: State) -> None:
     """Make the node's bridge and turn forwarding on, remembering what was there before."""
     state.root.mkdir(parents=True, exist_ok=True)
+    if not Path("/proc/sys/net/bridge").exists() and shutil.which("modprobe"):
+        run("modprobe", "br_netfilter", check=False)  # without it what goes from pod to pod meets no rule
     for name, value in SYSCTLS.items():
         file, kept = Path("/proc/sys") / name, state.root / f"sysctl.{name.replace('/', '.')}"
         if file.exists():
