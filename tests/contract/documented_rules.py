@@ -118,7 +118,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "scripts/release": INSTALL,
     },
     "docs/mlflow.md": {
-        "kubectl -n mlops-system": By("tests/e2e/test_mlflow.py", "mlflow-restore"),
+        "kubectl -n mlops-system": By("tests/e2e/test_mlflow.py", "docs/mlflow.md"),
         "kubectl -n mlops-system create secret": CLUSTER,
         "kubectl -n mlops-system create secret generic mlflow-iap": NO_CLOUD,
         "kubectl -n mlops-system port-forward": Nobody("it does not end"),

@@ -130,7 +130,7 @@ def nodes(cluster: Cluster, zones: Mapping[str, str]) -> Iterator[Nodes]:
         kubelets.join()
 
 
-def eventually(what: str, true: Callable[[], bool], seconds: float = 30.0) -> None:
+def eventually(what: str, true: Callable[[], bool], seconds: float = 90.0) -> None:
     """Wait until it is so; raises AssertionError naming `what`."""
     until = time.monotonic() + seconds
     while not true():

@@ -15,6 +15,8 @@ from requests.exceptions import RequestException
 # A model.json is a few kilobytes; whatever is larger is none.
 DESCRIPTION_LIMIT = 1_000_000
 EXIT_MISSING, EXIT_UNAVAILABLE = 66, 75
+# Whoever starts this tries again by itself; until then /health can't say what is wrong.
+RETRY_SECONDS = 10.0
 
 
 def main(bucket: str, path: str, folder: str, seconds: str) -> int:
@@ -24,7 +26,7 @@ def main(bucket: str, path: str, folder: str, seconds: str) -> int:
     output that says what is missing or failed.
     """
     timeout = float(seconds)
-    retry = DEFAULT_RETRY.with_timeout(timeout)
+    retry = DEFAULT_RETRY.with_timeout(min(timeout, RETRY_SECONDS))
     beside = f"{path.rpartition('/')[0]}/model.json".lstrip("/")
     try:
         store = Client().bucket(bucket)
