@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 Object = Mapping[str, Any]
 
 
+class StaleError(RuntimeError):
+    """An object is not as the store holds it: what was decided on that is left undone, and tried again later."""
+
+
 async def patch_status(context: Context, resource: Object, plan: Plan) -> bool:
     """Write the plan's status if it differs. False: the resource has changed or is gone; look again."""
     if plan.status is None:
@@ -49,7 +53,10 @@ async def refresh(context: Context, resource: Object) -> Object | None:
 
 
 async def apply_children(context: Context, plan: Plan) -> None:
-    """Apply each child that is not already as wanted; a Job whose name must rest gets another pass after that."""
+    """Apply each child that is not already as wanted; a Job whose name must rest gets another pass after that.
+
+    Raises StaleError where a Deployment would be written that is not as the store says.
+    """
     for body in plan.apply:
         metadata = body["metadata"]
         where = (body["kind"], metadata["namespace"], metadata["name"])
@@ -61,10 +68,32 @@ async def apply_children(context: Context, plan: Plan) -> None:
             for key in context.concerned(None, None, body):
                 context.queue.add_after(key, rest)
             continue
+        if body["kind"] == "Deployment" and where not in context.applied:
+            await _look_first(context, body, present)
         applied = await context.cluster.apply(body)
         metrics.WRITES.labels("apply", body["kind"]).inc()
         context.seen("MODIFIED", applied)
         context.applied[where] = body
+
+
+async def _look_first(context: Context, body: Object, present: Object | None) -> None:
+    """Before the first write of this process to a Deployment: the lists at its start may have been old ones, and what
+    they ask for would take back a model that was rolled out since."""
+    metadata = body["metadata"]
+    where, named = (body["apiVersion"], body["kind"], metadata["namespace"]), f"metadata.name={metadata['name']}"
+    live = next(iter(await context.cluster.list(*where, field_selector=named)), None)
+    if _spec_of(live) == _spec_of(present):
+        return
+    if live is None:
+        context.store.remove(body["kind"], metadata["namespace"], metadata["name"])
+    else:
+        context.store.put(live)
+    raise StaleError(f"Deployment {metadata['name']} has changed since it was listed")
+
+
+def _spec_of(item: Object | None) -> tuple[str, int] | None:
+    """Which state of the spec it is; the status changes all the time."""
+    return (item["metadata"]["uid"], item["metadata"]["generation"]) if item else None
 
 
 async def delete_children(context: Context, namespace: str, plan: Plan) -> None:

@@ -15,6 +15,7 @@ from mlops_operator.builders.judge import judged_pair
 from mlops_operator.reconcile.decision import FIELDS, LOOK_AGAIN, Decision, Question, name_of
 from mlops_operator.reconcile.model_source import Candidate, model_of_pod_spec
 from mlops_operator.reconcile.records import (
+    decided,
     find_in_history,
     quarantined,
     record,
@@ -83,7 +84,8 @@ def decide(question: Question) -> Decision:
 def _proved(server: ModelServer, serving: Model | None) -> Model | None:
     """What the Deployment is told to serve, if pods ever did: else there is nothing to compare with or go back to."""
     answered = (server.status.get("model") or {}).get("sha256")
-    return serving if serving and serving.sha256 == answered else None
+    ours = decided(server.status.get("history") or ())
+    return serving if serving and serving.sha256 in (answered, ours.sha256 if ours else "") else None
 
 
 def _superseded(question: Question, rollout: Mapping[str, Any], by_hand: bool) -> bool:

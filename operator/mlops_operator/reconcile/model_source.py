@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mlops_operator.api.model_server import Model, ModelServer, Observed
-from mlops_operator.reconcile.records import model_of_record
+from mlops_operator.reconcile.records import decided, model_of_record
 from mlops_operator.status.conditions import get_condition
 
 WAITING = "WaitingForTrainingRun"
@@ -43,8 +43,14 @@ def find_candidate(server: ModelServer, observed: Observed) -> Candidate:
 
 
 def model_served(server: ModelServer, observed: Observed) -> Model | None:
-    """The model in the Deployment's pod template; without a Deployment the one that status names; or None."""
+    """The model in the Deployment's pod template; without a Deployment the one that status names; or None.
+
+    Where somebody else has given the Deployment another model than was decided last, it is the one decided.
+    """
     told = model_of_pod_spec(observed.deployment["spec"]["template"]["spec"]) if observed.deployment else None
+    ours = None if server.status.get("rollout") else decided(server.status.get("history") or ())
+    if told and ours and told.sha256 != ours.sha256:
+        told = ours
     return with_accuracy(told or model_of_record(server.status.get("model")), server, observed)
 
 

@@ -60,6 +60,18 @@ def with_entry(
     return [{"number": number, "time": timestamp(now), **record(model), **said}, *kept][:limit]
 
 
+def decided(history: Iterable[Entry]) -> Model | None:
+    """The model that serves by the last decision; None before the first one, or when it is no longer told."""
+    entries = list(history)
+    for entry in entries:
+        if entry["outcome"] == "Served":
+            return model_of_record(entry)
+        if entry["outcome"] == "RolledBack":
+            before = (one for one in entries if one["outcome"] == "Served" and one["sha256"] == entry.get("from"))
+            return model_of_record(next(before, None))
+    return None
+
+
 def find_in_history(history: Iterable[Entry], wanted: str) -> Model | None:
     """The model that served once, by the beginning of its digest (6 digits or more) or its entry's number."""
     for entry in history:

@@ -138,7 +138,7 @@ class Proxy:
         return hit
 
     async def _forward(self, request: web.BaseRequest, call: Call, body: bytes) -> web.Response:
-        if call.verb == "list":
+        if call.verb == "list" and "fieldSelector" not in request.query:  # of one name it is a read, and never old
             collection = (request.path, request.query.get("labelSelector", ""))
             if self._stale.get(collection, 0):
                 self._stale[collection] -= 1

@@ -14,7 +14,7 @@ from mlops_operator.bucket import Bucket
 from mlops_operator.cluster import ApiException, Cluster
 from mlops_operator.handlers.background import post_events, relist
 from mlops_operator.handlers.context import NAME_REST_SECONDS, Context
-from mlops_operator.handlers.execute import apply_children
+from mlops_operator.handlers.execute import StaleError, apply_children
 from mlops_operator.handlers.execute import post_events as leave_events
 from mlops_operator.handlers.queue import Key, WorkQueue
 from mlops_operator.reconcile.plan import Event, Plan
@@ -147,6 +147,50 @@ async def test_a_job_is_made_again_when_its_name_has_rested() -> None:
     here.freed["team", "api-judge"] -= NAME_REST_SECONDS
     await apply_children(here, Plan(apply=(body,)))
     assert cluster.made == 1
+
+
+def deployment(generation: int) -> dict[str, Any]:
+    found = item("Deployment", "api", 10 * generation)
+    found["metadata"]["generation"] = generation
+    return found
+
+
+class Live(Listed):
+    """A cluster with one Deployment, or none; it takes whatever is applied."""
+
+    def __init__(self, live: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.live, self.asked, self.applied = live, 0, 0
+
+    async def list(self, *_: str, field_selector: str) -> list[dict[str, Any]]:
+        assert field_selector == "metadata.name=api"
+        self.asked += 1
+        return [self.live] if self.live else []
+
+    async def apply(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.applied += 1
+        return deployment(9)
+
+
+@pytest.mark.parametrize(
+    ("stored", "live", "stale"),
+    [(1, 1, False), (None, None, False), (1, 2, True), (None, 2, True), (1, None, True)],
+)
+async def test_a_deployment_is_first_written_only_as_it_was_seen(
+    stored: int | None, live: int | None, stale: bool
+) -> None:
+    cluster = Live(deployment(live) if live else None)
+    here, _ = context(cluster)
+    if stored:
+        here.store.put(deployment(stored))
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "team", "name": "api"}}
+    if stale:
+        with pytest.raises(StaleError, match="Deployment api has changed since it was listed"):
+            await apply_children(here, Plan(apply=(body,)))
+        assert here.store.get("Deployment", "team", "api") == cluster.live
+    await apply_children(here, Plan(apply=(body,)))
+    await apply_children(here, Plan(apply=({**body, "spec": {"replicas": 2}},)))
+    assert (cluster.asked, cluster.applied) == (2 if stale else 1, 2)
 
 
 async def test_a_list_puts_right_what_watches_missed() -> None:

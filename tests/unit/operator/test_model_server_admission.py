@@ -511,3 +511,37 @@ def test_a_model_under_watch_is_decided_before_the_next_run_is_looked_at() -> No
     world.step(60)
     plan = world.step()
     assert "Deployment/pets-candidate" in kinds(plan)
+
+
+def test_a_deployment_that_somebody_else_gave_another_model_is_given_its_own_again() -> None:
+    world = World().serving_old()
+    world.step(training_runs=(OLD, NEW))
+    world.step(**world.started())
+    world.step(**world.judged({**VERDICT, "verdict": "Accepted", "message": "better"}))
+    world.spec = {**GATED, "watch": {"windowSeconds": 0}}
+    world.step(**world.rolled(), candidate=None, candidate_pods=(), judge=None, judge_pods=())
+    worse = run("worse", "True", "Completed", sha256="c" * 64, labels=LABELS, created="2026-01-03T00:00:00Z")
+    refused(world, worse)
+    assert (told_to_serve(world), world.status["model"]["sha256"]) == (B, B)
+    for other in (A, "d" * 64):  # one that served once, as `kubectl rollout undo` brings back; one that nobody judged
+        changed = json.loads(json.dumps(world.rolled()).replace(B, other))
+        world.step(**changed)
+        assert told_to_serve(world) == B
+        world.step(**world.rolled())
+        assert (world.status["model"]["sha256"], world.status["decidedFor"]) == (B, "worse")
+    assert [entry["outcome"] for entry in world.status["history"]] == ["Refused", "Served", "Served"]
+
+
+def refused(world: World, worse: Mapping[str, Any]) -> None:
+    """The newest run's model is judged worse; its trial is over."""
+    world.step(training_runs=(OLD, NEW, worse))
+    world.step(**world.started())
+    sha256 = worse["status"]["model"]["sha256"]
+    verdict = {**VERDICT, "candidate": sha256, "serving": B, "verdict": "WorseThanServing", "message": "worse"}
+    world.step(**world.judged(verdict))
+    world.step(candidate=None, candidate_pods=(), judge=None, judge_pods=())
+
+
+def told_to_serve(world: World) -> str:
+    env = applied_deployment(world.plan, "pets")["spec"]["template"]["spec"]["containers"][0]["env"]
+    return str({item["name"]: item["value"] for item in env}["MODEL_SHA256"])
