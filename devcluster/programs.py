@@ -88,6 +88,8 @@ PROGRAMS = {
     "fake-gcs-server": Program("object-store", "github.com/fsouza/fake-gcs-server", "v1.56.1"),
     "coredns": Program("coredns", "github.com/coredns/coredns", "v1.15.0"),
     "metrics-server": Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0"),
+    # For the tests of .github/workflows alone.
+    "actionlint": Program("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"),
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 # Only for the tests with other minors: the cluster never needs them.

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from devcluster import images
+from devcluster import images, programs
+from devcluster.progress import Reporter
 from tests.delivery.steps import ROOT, Steps
 
 GITHUB = ROOT / ".github"
@@ -139,6 +140,14 @@ def test_the_waits_end_before_their_login_does() -> None:
     waits = [int(seconds) for seconds in re.findall(r"--seconds=(\d+)", text)]
     assert len(waits) == 4
     assert max(waits) <= 3000  # of the 3,600 that a login lasts
+
+
+def test_actionlint_is_content() -> None:
+    actionlint = programs.ensure(["actionlint"], Reporter())["actionlint"]
+    done = subprocess.run(
+        [actionlint, "-no-color", *map(str, WORKFLOWS)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_zizmor_is_content_at_its_strictest() -> None:
