@@ -92,7 +92,7 @@ def test_what_a_workflow_runs_is_there() -> None:
     called = set()
     for file in (*WORKFLOWS, *ACTIONS):
         for step in steps_of(file):
-            called |= set(re.findall(r"scripts/[\w./-]+", step.get("run", "")))
+            called |= set(re.findall(r"scripts/delivery/[\w.-]+", step.get("run", "")))
     assert called
     assert [name for name in sorted(called) if not (ROOT / name).is_file()] == []
 
