@@ -88,6 +88,15 @@ def test_shell_scripts_parse_and_stop_at_the_first_failure(file: Path) -> None:
         assert file.stat().st_mode & 0o111
 
 
+def test_the_steps_in_python_are_typed() -> None:
+    files = sorted(
+        (ROOT / "scripts" / "delivery").glob("*.py")
+    )  # modules of no package: `make check` does not find them
+    command = [sys.executable, "-m", "mypy", "--config-file=", "--strict", "--python-version=3.11", *map(str, files)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_what_a_workflow_runs_is_there() -> None:
     called = set()
     for file in (*WORKFLOWS, *ACTIONS):
