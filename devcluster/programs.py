@@ -109,6 +109,8 @@ PROGRAMS = {
     "metrics-server": Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0"),
     "kube-router": Program("network-policies", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", "v2.1.0"),
     "helm": Program("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0"),
+    # For the tests of .github/workflows alone.
+    "actionlint": Program("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"),
 }
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 # Only for the tests with other minors: the cluster never needs them.

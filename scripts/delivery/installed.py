@@ -5,6 +5,7 @@ It reads only; what differs ends the step with the command that mends it.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from actions import DeliveryError, run
 from kube import kubectl
@@ -31,7 +32,7 @@ def check() -> None:
         )
 
 
-def schemas(crd: dict) -> dict:
+def schemas(crd: dict[str, Any]) -> dict[str, Any]:
     """What a version of the kind lets in, by version."""
     return {version["name"]: version["schema"]["openAPIV3Schema"] for version in crd["spec"]["versions"]}
 

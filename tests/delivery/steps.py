@@ -106,6 +106,13 @@ class Steps:
         return done.stdout
 
 
+def with_programs(steps: Steps, folder: Path) -> Steps:
+    """The same checkout, with a folder of programs of its own."""
+    programs = folder / "programs"
+    programs.mkdir()
+    return Steps(steps.checkout, programs, steps.env)
+
+
 def steps_in(folder: Path) -> Steps:
     """A checkout in `folder` with one commit: what the delivery reads of this one, as it lies here."""
     checkout, programs = folder / "checkout", folder / "programs"

@@ -53,27 +53,27 @@ def test_a_pull_request_builds_and_pushes_nothing(steps: Steps) -> None:
     assert "--push" not in build
 
 
-def test_the_tag_changes_with_what_is_copied_and_with_nothing_else(steps: Steps) -> None:
+def test_the_tag_changes_with_what_is_copied_and_with_nothing_else(own: Steps) -> None:
     def tags() -> dict[str, str]:
-        return {name: steps.ok("tag", name).said.strip() for name in ("operator", "trainer", "server", "mlflow")}
+        return {name: own.ok("tag", name).said.strip() for name in ("operator", "trainer", "server", "mlflow")}
 
     before = tags()
     assert len(set(before.values())) == 4
-    (steps.checkout / "README.md").write_text("words")
-    (steps.checkout / "operator/mlops_operator/metrics.py").write_text("# changed")
+    (own.checkout / "README.md").write_text("words")
+    (own.checkout / "operator/mlops_operator/metrics.py").write_text("# changed")
     assert tags() == before  # not committed
-    steps.commit("the operator changes")
+    own.commit("the operator changes")
     after = tags()
     assert {name for name in before if before[name] != after[name]} == {"operator"}
-    (steps.checkout / "workloads/catsdogs/pipeline/train.py").write_text("# changed")
-    steps.commit("the training changes")
+    (own.checkout / "workloads/catsdogs/pipeline/train.py").write_text("# changed")
+    own.commit("the training changes")
     assert {name for name, tag in tags().items() if tag != after[name]} == {"trainer"}
 
 
-def test_what_a_dockerfile_copies_must_be_committed(steps: Steps) -> None:
-    steps.git("rm", "--quiet", "-r", "dvc.yaml")
-    steps.commit("gone")
-    line = steps("tag", "trainer").error
+def test_what_a_dockerfile_copies_must_be_committed(own: Steps) -> None:
+    own.git("rm", "--quiet", "-r", "dvc.yaml")
+    own.commit("gone")
+    line = own("tag", "trainer").error
     assert (
         line
         == "Image can't be built::workloads/Dockerfile.trainer copies dvc.yaml, which HEAD does not have: commit it"

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from devcluster import images
+from devcluster import images, programs
+from devcluster.progress import Reporter
 from tests.delivery.steps import ROOT, Steps
 
 GITHUB = ROOT / ".github"
@@ -87,11 +88,20 @@ def test_shell_scripts_parse_and_stop_at_the_first_failure(file: Path) -> None:
         assert file.stat().st_mode & 0o111
 
 
+def test_the_steps_in_python_are_typed() -> None:
+    files = sorted(
+        (ROOT / "scripts" / "delivery").glob("*.py")
+    )  # modules of no package: `make check` does not find them
+    command = [sys.executable, "-m", "mypy", "--config-file=", "--strict", "--python-version=3.11", *map(str, files)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_what_a_workflow_runs_is_there() -> None:
     called = set()
     for file in (*WORKFLOWS, *ACTIONS):
         for step in steps_of(file):
-            called |= set(re.findall(r"scripts/[\w./-]+", step.get("run", "")))
+            called |= set(re.findall(r"scripts/delivery/[\w.-]+", step.get("run", "")))
     assert called
     assert [name for name in sorted(called) if not (ROOT / name).is_file()] == []
 
@@ -139,6 +149,14 @@ def test_the_waits_end_before_their_login_does() -> None:
     waits = [int(seconds) for seconds in re.findall(r"--seconds=(\d+)", text)]
     assert len(waits) == 4
     assert max(waits) <= 3000  # of the 3,600 that a login lasts
+
+
+def test_actionlint_is_content() -> None:
+    actionlint = programs.ensure(["actionlint"], Reporter())["actionlint"]
+    done = subprocess.run(
+        [actionlint, "-no-color", *map(str, WORKFLOWS)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_zizmor_is_content_at_its_strictest() -> None:
