@@ -86,7 +86,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "docs/delivery.md": {
         "DEPLOYER_SERVICE_ACCOUNT=… python3 scripts/delivery/render.py": By(
-            "tests/delivery/test_workflows.py", "render"
+            "tests/integration/test_delivery.py", "render.py"
         ),
     },
     "docs/devcluster.md": {
@@ -137,7 +137,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         ),
     },
     "docs/trainingrun.md": {
-        "python -m scripts.trainingrun_docs": By("tests/contract/test_trainingrun_docs.py", "trainingrun_docs.page"),
+        "python -m scripts.resource_docs": By("tests/contract/test_resource_docs.py", "resource_docs.page"),
         "kubectl get workloads": Nobody("the local cluster has no Kueue"),
         "kubectl describe pod": FRAGMENT,
         "kubectl delete pod": FRAGMENT,
