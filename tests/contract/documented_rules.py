@@ -68,6 +68,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "catsdogs evalset": By("tests/workloads/gate/test_evalset.py", '"evalset"'),
         "dvc repro": By(TUTORIAL, "dvc repro"),
         "kubectl": CLUSTER,
+        "kubectl describe httproute": Nobody("the local cluster has no Gateway API"),
         "kubectl rollout restart": Nobody("it restarts what other tests use"),
         "kubectl rollout undo": Nobody("it puts an older one in the place of what other tests use"),
         "kubectl logs -n mlops-system deploy/mlops-operator --previous": Nobody("no operator has died here before"),

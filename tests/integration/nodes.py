@@ -121,6 +121,8 @@ def nodes(cluster: Cluster, zones: Mapping[str, str]) -> Iterator[Nodes]:
     made.core.create_namespace({"metadata": {"name": NAMESPACE}})
     made.core.create_namespaced_service_account(NAMESPACE, {"metadata": {"name": "model-server"}})
     made.create()
+    # A new node takes no pod until the control plane has seen it ready: pods made before would all go to the first.
+    eventually("the nodes take pods", lambda: not any(node.spec.taints for node in made.core.list_node().items))
     kubelets = threading.Thread(target=made.play)
     kubelets.start()
     try:

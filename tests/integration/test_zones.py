@@ -64,7 +64,7 @@ def test_replicas_spread_over_zones_and_a_drain_takes_them_one_by_one(simulated:
     assert simulated.evict(second) == 429, "the budget is used up until the first one's successor is ready"
     eventually("now it may go", lambda: simulated.evict(second) == 201)
     eventually("zone a is empty", lambda: spread(simulated) == ([4], [2, 2]))
-    assert simulated.fewest_ready == 3
+    assert simulated.fewest_ready >= 3
 
 
 def scale(simulated: Nodes, replicas: int) -> None:
