@@ -93,16 +93,11 @@ def scoped(groups: Iterable[Mapping[str, Any]], namespace: str, promtool: Path) 
     return [{**group, "rules": [rule(each) for each in group["rules"]]} for group in groups]
 
 
-def start(cluster: Cluster, image: str, report: Reporter, interval: str = "5s") -> None:
-    """Run Prometheus on what the cluster now has of PodMonitorings and Rules; started anew where these have changed.
-
-    `interval` is that of all scrapes and rules.
-    """
-    promtool = programs.ensure(["promtool"], report)["promtool"]
-    every = {"scrape_interval": interval, "evaluation_interval": interval}
+def settings(cluster: Cluster, promtool: Path, interval: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Prometheus's settings and its file of rules, for what the cluster now has; `interval` is that of all of it."""
     config = {
-        "global": every,
-        "rule_files": ["/etc/prometheus/rules.yaml"],
+        "global": {"scrape_interval": interval, "evaluation_interval": interval},
+        "rule_files": ["rules.yaml"],
         "scrape_configs": scrape_configs(_all(cluster, "podmonitorings"), interval),
     }
     groups = [
@@ -110,13 +105,20 @@ def start(cluster: Cluster, image: str, report: Reporter, interval: str = "5s") 
         for rules in sorted(_all(cluster, "rules.monitoring.googleapis.com"), key=_key)
         for group in scoped(rule_groups(rules), rules["metadata"]["namespace"], promtool)
     ]
-    files = {"prometheus.yaml": yaml.safe_dump(config), "rules.yaml": yaml.safe_dump({"groups": groups})}
-    places = sorted({_key(each)[0] for each in _all(cluster, "podmonitorings")})
+    return config, {"groups": groups}
+
+
+def start(cluster: Cluster, image: str, report: Reporter, interval: str = "5s") -> None:
+    """Run Prometheus on what the cluster now has of PodMonitorings and Rules; started anew where these have changed."""
+    promtool = programs.ensure(["promtool"], report)["promtool"]
+    config, rules = settings(cluster, promtool, interval)
+    files = {"prometheus.yaml": yaml.safe_dump(config), "rules.yaml": yaml.safe_dump(rules)}
     version = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12]
     addons.apply(cluster, ("prometheus",), IMAGE=image, CONFIG=version)
-    settings = {"metadata": {"name": f"prometheus-{version}", "namespace": NAMESPACE}, "data": files}
+    made = {"metadata": {"name": f"prometheus-{version}", "namespace": NAMESPACE}, "data": files}
+    places = sorted({_key(each)[0] for each in _all(cluster, "podmonitorings")})
     rights = [part for place in places for part in _rights(place)]
-    _apply(cluster, {"apiVersion": "v1", "kind": "ConfigMap", **settings}, *rights)
+    _apply(cluster, {"apiVersion": "v1", "kind": "ConfigMap", **made}, *rights)
 
 
 def _rights(namespace: str) -> list[dict[str, Any]]:

@@ -210,6 +210,16 @@ def test_what_can_not_be_released(tmp_path: Path, version: str, images: Mapping[
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_command_of_a_release_writes_file_chart_and_package(helm: Helm, tmp_path: Path) -> None:
+    words = [word for name, image in IMAGES.items() for word in (f"--{name}", image)]
+    command = [str(ROOT / "scripts/release"), "1.2.3-rc.1", *words, "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {each.name for each in tmp_path.iterdir()} == {"install.yaml", "cats-dogs", "cats-dogs-1.2.3-rc.1.tgz"}
+    said = helm("show", "chart", str(tmp_path / "cats-dogs-1.2.3-rc.1.tgz"))
+    assert yaml.safe_load(said)["appVersion"] == "1.2.3-rc.1"
+
+
 @pytest.fixture(scope="module")
 def installed(ask: Kubectl, helm: Helm) -> Kubectl:
     """The chart, installed by Helm for team-a: kubectl there. No node: its pods are admitted and wait."""
