@@ -78,17 +78,24 @@ async def apply_children(context: Context, plan: Plan) -> None:
 
 async def _look_first(context: Context, body: Object, present: Object | None) -> None:
     """Before the first write of this process to a Deployment: the lists at its start may have been old ones, and what
-    they ask for would take back a model that was rolled out since."""
+    they ask for would take back a model that was rolled out since. Its owner's status says which one was."""
     metadata = body["metadata"]
+    stale = False
+    for key in context.concerned(None, None, body):
+        known = context.store.get(*key)
+        if known is not None:
+            live = await refresh(context, known)
+            stale |= live is None or live["metadata"]["resourceVersion"] != known["metadata"]["resourceVersion"]
     where, named = (body["apiVersion"], body["kind"], metadata["namespace"]), f"metadata.name={metadata['name']}"
     live = next(iter(await context.cluster.list(*where, field_selector=named)), None)
-    if _spec_of(live) == _spec_of(present):
-        return
-    if live is None:
-        context.store.remove(body["kind"], metadata["namespace"], metadata["name"])
-    else:
-        context.store.put(live)
-    raise StaleError(f"Deployment {metadata['name']} has changed since it was listed")
+    if _spec_of(live) != _spec_of(present):
+        stale = True
+        if live is None:
+            context.store.remove(body["kind"], metadata["namespace"], metadata["name"])
+        else:
+            context.store.put(live)
+    if stale:
+        raise StaleError(f"Deployment {metadata['name']} or its owner has changed since it was listed")
 
 
 def _spec_of(item: Object | None) -> tuple[str, int] | None:

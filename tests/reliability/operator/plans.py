@@ -99,7 +99,7 @@ def planted_plans() -> list[tuple[Plan, float]]:
             ("job-under-a-new-name", "suspend and resume", Fault("kill-unanswered", at=0), 75),
             ("create-tried-again-under-another-name", "create", Fault("lost", Call("create", "jobs")), 75),
             ("trusts-its-memory", "fail", Fault("replay", at=0), 75),
-            ("trusts-its-first-list", "rollout", Fault("replay", at=25), 75),
+            ("trusts-its-first-list", "rollout", Fault("replay", at=26), 75),
             ("any-refusal-is-the-end", "create", Fault("422", Call("create", "jobs")), 45),
             ("gives-up-after-a-failed-pass", "create", Fault("503", STATUS), 45),
             ("writes-over-others", "create", Fault("409", STATUS, skip=2), 45),

@@ -151,16 +151,21 @@ async def test_a_job_is_made_again_when_its_name_has_rested() -> None:
 
 def deployment(generation: int) -> dict[str, Any]:
     found = item("Deployment", "api", 10 * generation)
-    found["metadata"]["generation"] = generation
+    owner = {"kind": "ModelServer", "name": "api"}
+    found["metadata"] |= {"generation": generation, "ownerReferences": [owner]}
     return found
 
 
 class Live(Listed):
-    """A cluster with one Deployment, or none; it takes whatever is applied."""
+    """A cluster with one Deployment, or none, and its ModelServer; it takes whatever is applied."""
 
-    def __init__(self, live: dict[str, Any] | None) -> None:
+    def __init__(self, live: dict[str, Any] | None, server: dict[str, Any]) -> None:
         super().__init__()
-        self.live, self.asked, self.applied = live, 0, 0
+        self.live, self.server, self.asked, self.applied = live, server, 0, 0
+
+    async def read(self, *where: str) -> dict[str, Any]:
+        assert where == ("mlops.cats-dogs.io/v1alpha1", *SERVER)
+        return self.server
 
     async def list(self, *_: str, field_selector: str) -> list[dict[str, Any]]:
         assert field_selector == "metadata.name=api"
@@ -172,22 +177,35 @@ class Live(Listed):
         return deployment(9)
 
 
+def server(version: int) -> dict[str, Any]:
+    return {"apiVersion": "mlops.cats-dogs.io/v1alpha1", **item("ModelServer", "api", version)}
+
+
 @pytest.mark.parametrize(
-    ("stored", "live", "stale"),
-    [(1, 1, False), (None, None, False), (1, 2, True), (None, 2, True), (1, None, True)],
+    ("stored", "live", "owner", "stale"),
+    [
+        (1, 1, 5, False),
+        (None, None, 5, False),
+        (1, 2, 5, True),
+        (None, 2, 5, True),
+        (1, None, 5, True),
+        (1, 1, 6, True),  # what was decided since stands in the owner's status
+    ],
 )
-async def test_a_deployment_is_first_written_only_as_it_was_seen(
-    stored: int | None, live: int | None, stale: bool
+async def test_a_deployment_is_first_written_only_as_it_and_its_owner_were_seen(
+    stored: int | None, live: int | None, owner: int, stale: bool
 ) -> None:
-    cluster = Live(deployment(live) if live else None)
+    cluster = Live(deployment(live) if live else None, server(owner))
     here, _ = context(cluster)
+    here.store.put(server(5))
     if stored:
         here.store.put(deployment(stored))
-    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "team", "name": "api"}}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": deployment(1)["metadata"]}
     if stale:
-        with pytest.raises(StaleError, match="Deployment api has changed since it was listed"):
+        with pytest.raises(StaleError, match="Deployment api or its owner has changed since it was listed"):
             await apply_children(here, Plan(apply=(body,)))
         assert here.store.get("Deployment", "team", "api") == cluster.live
+        assert here.store.get(*SERVER) == cluster.server
     await apply_children(here, Plan(apply=(body,)))
     await apply_children(here, Plan(apply=({**body, "spec": {"replicas": 2}},)))
     assert (cluster.asked, cluster.applied) == (2 if stale else 1, 2)
