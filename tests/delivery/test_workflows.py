@@ -101,7 +101,7 @@ def test_what_a_workflow_runs_is_there() -> None:
     called = set()
     for file in (*WORKFLOWS, *ACTIONS):
         for step in steps_of(file):
-            called |= set(re.findall(r"scripts/delivery/[\w.-]+", step.get("run", "")))
+            called |= set(re.findall(r"scripts/[\w./-]+", step.get("run", "")))
     assert called
     assert [name for name in sorted(called) if not (ROOT / name).is_file()] == []
 
@@ -136,6 +136,19 @@ def test_ci_runs_every_folder_that_make_test_runs() -> None:
         "tests/e2e"
         in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
     )
+
+
+def test_the_deployment_that_is_delivered_asks_for_nothing_that_the_workflow_does_not_give(steps: Steps) -> None:
+    found = loaded(GITHUB / "workflows/deliver.yaml")
+    [step] = [
+        each for each in steps_of(GITHUB / "workflows/deliver.yaml") if each.get("run") == "scripts/delivery/operator"
+    ]
+    given = dict.fromkeys({*found["env"], *step["env"]}, "given")
+    kustomize = [steps.programs / "kubectl", "kustomize", str(ROOT / "deploy/overlays/gke")]
+    overlay = subprocess.run(kustomize, capture_output=True, text=True, check=True).stdout
+    rendered = steps("render.py", "Deployment/mlops-operator", stdin=overlay, **given)
+    assert rendered.code == 0, rendered.said
+    assert "image: given" in rendered.said
 
 
 def test_each_job_that_logs_in_may_do_so_and_no_other() -> None:
