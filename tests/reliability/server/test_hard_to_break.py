@@ -79,7 +79,7 @@ async def test_slow_senders(server: real.Server, capsys: pytest.CaptureFixture[s
 
 
 async def test_overload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a network of some 0.2 s a picture, so that the clients cost little beside it; their CPU is left out."""
+    """With a network of some 0.2 s a picture, so that the clients, which share the cores, cost little beside it."""
     slow = write_model(tmp_path, imageSize=1024)
     running = await asyncio.to_thread(real.start, slow, tmp_path, DRAIN_SECONDS="0")
     try:
@@ -89,12 +89,12 @@ async def test_overload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     tell(
         capsys,
         f"answers a second: {found.peak:.1f} at the most, {found.during:.1f} while ten times as much came "
-        f"({found.during / found.peak:.0%}, with {found.left:.0%} of the CPU), {found.after:.1f} in the 5 s after",
+        f"({found.during / found.peak:.0%}), {found.after:.1f} in the 5 s after",
         figures(found.seen),
     )
     assert found.seen.statuses.keys() == {200, 503}
     assert {answer.headers.get("retry-after") for answer in found.seen.others} == {"1"}
-    assert found.during >= 0.9 * found.left * found.peak
+    assert found.during >= 0.9 * found.peak
     assert found.after >= 0.9 * found.peak
     assert running.complaints() == []
 

@@ -4,10 +4,8 @@ They must not assert: they say what came of it."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,15 +144,11 @@ async def _until_closed(port: int, first: bytes, drip: bytes) -> float:
 
 @dataclass
 class Overload:
-    """Answers a second with 200: at the most, while ten times as much comes, and within 5 s after.
-
-    `left` is the CPU that the clients left the server while so much came, as a share of what they left it at its peak.
-    """
+    """Answers a second with 200: at the most, while ten times as much comes, and within 5 s after."""
 
     peak: float
     during: float
     after: float
-    left: float
     seen: Seen
 
 
@@ -162,20 +156,10 @@ async def overload(server: real.Server, seconds: float, times: float = 10, quiet
     """The most that a closed loop gets out of the server, then `times` that by the clock, then a closed loop again."""
     request = raw(JPEG)
     await closed_loop(server.port, for_seconds(request, 1), 8)
-    with _cpu_left() as left_at_peak:
-        peak = (await closed_loop(server.port, for_seconds(request, quiet), 8)).statuses[200] / quiet
-    with _cpu_left() as left:
-        seen = await open_loop(lambda: server.port, request, times * peak, seconds)
+    peak = (await closed_loop(server.port, for_seconds(request, quiet), 8)).statuses[200] / quiet
+    seen = await open_loop(lambda: server.port, request, times * peak, seconds)
     after = (await closed_loop(server.port, for_seconds(request, quiet), 8)).statuses[200] / quiet
-    return Overload(peak, seen.statuses[200] / seconds, after, left[0] / left_at_peak[0], seen)
-
-
-@contextlib.contextmanager
-def _cpu_left() -> Iterator[list[float]]:
-    """At its end the list holds how many of the machine's cores this process, which plays all clients, left."""
-    began, used, left = time.perf_counter(), time.process_time(), list[float]()
-    yield left
-    left.append((os.cpu_count() or 1) - (time.process_time() - used) / (time.perf_counter() - began))
+    return Overload(peak, seen.statuses[200] / seconds, after, seen)
 
 
 async def terminations(model_file: ModelFile, folder: Path, count: int, share: float = 0.7) -> tuple[Seen, list[int]]:
