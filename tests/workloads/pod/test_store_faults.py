@@ -142,13 +142,13 @@ def test_listing_and_reading_go_on_through_faults(store: Store, photos: str, thr
             Fault("status", 403, "no access"),
             Exit.PERMISSION_DENIED,
             "no rights to gs://",
-            "give the trainer's Google service account roles/storage.objectUser on the bucket",
+            "give the trainer's account the rights that deploy/gcp/identity.tf lists for it",
         ),
         (
             Fault("status", 401, "who?"),
             Exit.PERMISSION_DENIED,
             "no rights to gs://",
-            "give the trainer's Google service account roles/storage.objectUser on the bucket",
+            "give the trainer's account the rights that deploy/gcp/identity.tf lists for it",
         ),
         (
             Fault("status", 404, "The specified bucket does not exist."),

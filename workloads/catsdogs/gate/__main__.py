@@ -14,10 +14,7 @@ from typing import Any
 from catsdogs.errors import Exit, StageError, disk_full
 
 MESSAGE_BYTES = 2000
-RIGHTS = (
-    "give the judge's service account roles/storage.objectViewer on the bucket, "
-    "and roles/storage.objectUser below evalsets/ and reports/"
-)
+RIGHTS = "give the account model-judge the rights that deploy/gcp/identity.tf lists for it"
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ def explained(what: str) -> Iterator[None]:
         raise StageError(
             Exit.PERMISSION_DENIED,
             f"no rights to {what}: {_short(error)}",
-            "give the trainer's Google service account roles/storage.objectUser on the bucket",
+            "give the trainer's account the rights that deploy/gcp/identity.tf lists for it",
         ) from error
     except api.NotFound as error:
         raise StageError(Exit.BUCKET_NOT_FOUND, f"{what} is not there: {_short(error)}", BUCKET_HINT) from error

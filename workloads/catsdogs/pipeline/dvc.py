@@ -155,7 +155,7 @@ def failure(error: str, what: str, otherwise: Exit = Exit.CRASH) -> StageError:
     if "no space left" in lower or "disk quota" in lower:
         return StageError(Exit.DISK_FULL, text, DISK_HINT)
     if re.search(r"forbidden|permission|unauthorized|invalid credentials|\b40[13]\b", lower):
-        hint = "give the trainer's Google service account roles/storage.objectUser on the bucket"
+        hint = "give the trainer's account the rights that deploy/gcp/identity.tf lists for it"
         return StageError(Exit.PERMISSION_DENIED, text, hint)
     if "bucket does not exist" in lower:
         return StageError(Exit.BUCKET_NOT_FOUND, text, "create the bucket, or name another one in spec.bucket")
