@@ -1,14 +1,19 @@
-"""Runs that train until something stops them, and the status of one that failed in a form to compare whole.
+"""What makes a real run fail on a real node, and its status in a form that can be compared whole.
 
-It looks and waits; what stops a run is the tests' own matter.
+The node may be this machine or a container on it; a process of a pod is one of this machine's either way.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from tests.e2e.kube import Kube, eventually, training_run
+from tests.e2e.kube import NAMESPACE, Kube, eventually, training_run
 from tests.e2e.store import Store
 
 ENDLESS = {"epochs": 500, "maxTrainSeconds": 3000, "imageSize": 64}
@@ -91,3 +96,21 @@ def newest(kube: Kube, name: str) -> str:
 def log(kube: Kube, pod: str, stage: str = "train") -> str:
     """What a stage has written so far."""
     return kube.run("logs", pod, f"--container={stage}", check=False).stdout
+
+
+def evict(kube: Kube, pod: str) -> None:
+    """Ask the API server to evict a pod, as a drain does."""
+    metadata = {"name": pod, "namespace": NAMESPACE}
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    kube.run("create", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction", "-f-", stdin=json.dumps(body))
+
+
+def kill_processes(run: str) -> int:
+    """End all processes of a run's pods with SIGKILL; returns how many there were."""
+    killed = 0
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"CATSDOGS_RUN={NAMESPACE}/{run}\0".encode() in environment.read_bytes() + b"\0":
+                os.kill(int(environment.parent.name), signal.SIGKILL)
+                killed += 1
+    return killed
