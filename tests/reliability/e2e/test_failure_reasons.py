@@ -9,6 +9,7 @@ import pytest
 
 from demo.kubectl import Kubectl
 from tests.e2e.failures import (
+    disk_pressure,
     ended_as,
     endless,
     evict,
@@ -152,7 +153,7 @@ def test_a_killed_stage_is_tried_again(kube: Kube, victim: str) -> None:
 
 def test_a_more_important_pod_takes_the_place(kube: Kube, victim: str, images: dict[str, str]) -> None:
     pod = newest(kube, victim)
-    kube.apply(PRIORITY, _important(kube, images["trainer"]))
+    kube.apply(_priority("e2e-important", 1000), _important(kube, images["trainer"]))
     try:
         interrupted(kube, victim, "Preempted")
     finally:
@@ -163,13 +164,23 @@ def test_a_more_important_pod_takes_the_place(kube: Kube, victim: str, images: d
     eventually("its pod is gone", lambda: not pods(kube, victim), 60)
 
 
-PRIORITY = {
-    "apiVersion": "scheduling.k8s.io/v1",
-    "kind": "PriorityClass",
-    "metadata": {"name": "e2e-important"},
-    "value": 1000,
-    "preemptionPolicy": "PreemptLowerPriority",
-}
+def test_a_node_short_of_room_puts_the_pod_out(kube: Kube, store: Store) -> None:
+    name = "e2e-pressure"
+    kube.apply(_priority("e2e-humble", -10), endless(name, store, 32, priorityClassName="e2e-humble"))
+    try:
+        trains(kube, name)
+        pod = newest(kube, name)
+        with disk_pressure():
+            failure = interrupted(kube, name, "Evicted")
+        assert "The node was low on resource: ephemeral-storage" in failure["message"]
+        goes_on_in_another_pod(kube, name, pod)
+    finally:
+        kube.run("delete", f"trun/{name}", "priorityclass/e2e-humble")
+
+
+def _priority(name: str, value: int) -> dict[str, Any]:
+    kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+    return {**kind, "metadata": {"name": name}, "value": value, "preemptionPolicy": "PreemptLowerPriority"}
 
 
 def _important(kube: Kube, image: str) -> dict[str, Any]:
