@@ -31,7 +31,8 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 def endless(name: str, store: Store, seed: int, **spec: Any) -> dict[str, Any]:
     """A run that trains until something stops it."""
-    return training_run(name, store.bucket, **{"parameters": {**ENDLESS, "seed": seed}, **spec})
+    bucket = spec.pop("bucket", store.bucket)
+    return training_run(name, bucket, **{"parameters": {**ENDLESS, "seed": seed}, **spec})
 
 
 def told(status: dict[str, Any]) -> dict[str, Any]:

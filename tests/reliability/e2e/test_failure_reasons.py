@@ -54,7 +54,7 @@ def failed(kube: Kube, store: Store, images: dict[str, str]) -> dict[str, dict[s
         ("e2e-oom", "OOMKilled", "Ingest", 137, "Stage Ingest used more memory than", "more spec.resources.memory"),
         ("e2e-unschedulable", "Unschedulable", "", None, "0/1 nodes are available: 1 Insufficient cpu", "has room"),
         ("e2e-image", "ImagePull", "", None, "can't be pulled", "Check that spec.image exists"),
-        ("e2e-data", "DataError", "Ingest", 65, "Dog", ""),
+        ("e2e-data", "DataError", "Ingest", 65, "holds no usable dog photograph", ""),
         (
             "e2e-deadline",
             "DeadlineExceeded",
