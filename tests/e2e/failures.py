@@ -1,14 +1,23 @@
-"""Runs that train until something stops them, and the status of one that failed in a form to compare whole.
+"""What makes a real run fail on a real node, and its status in a form that can be compared whole.
 
-It looks and waits; what stops a run is the tests' own matter.
+The node may be this machine or a container on it; a process of a pod is one of this machine's either way.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from tests.e2e.kube import Kube, eventually, training_run
+import yaml
+
+from devcluster import paths, processes
+from tests.e2e.kube import NAMESPACE, Kube, eventually, training_run
 from tests.e2e.store import Store
 
 ENDLESS = {"epochs": 500, "maxTrainSeconds": 3000, "imageSize": 64}
@@ -22,7 +31,8 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 def endless(name: str, store: Store, seed: int, **spec: Any) -> dict[str, Any]:
     """A run that trains until something stops it."""
-    return training_run(name, store.bucket, **{"parameters": {**ENDLESS, "seed": seed}, **spec})
+    bucket = spec.pop("bucket", store.bucket)
+    return training_run(name, bucket, **{"parameters": {**ENDLESS, "seed": seed}, **spec})
 
 
 def told(status: dict[str, Any]) -> dict[str, Any]:
@@ -91,3 +101,44 @@ def newest(kube: Kube, name: str) -> str:
 def log(kube: Kube, pod: str, stage: str = "train") -> str:
     """What a stage has written so far."""
     return kube.run("logs", pod, f"--container={stage}", check=False).stdout
+
+
+def evict(kube: Kube, pod: str) -> None:
+    """Ask the API server to evict a pod, as a drain does."""
+    metadata = {"name": pod, "namespace": NAMESPACE}
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    kube.run("create", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction", "-f-", stdin=json.dumps(body))
+
+
+def kill_processes(run: str) -> int:
+    """End all processes of a run's pods with SIGKILL; returns how many there were."""
+    killed = 0
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"CATSDOGS_RUN={NAMESPACE}/{run}\0".encode() in environment.read_bytes() + b"\0":
+                os.kill(int(environment.parent.name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+@contextmanager
+def disk_pressure() -> Iterator[None]:
+    """The bare node's kubelet finds its disk too full, however empty it is, and evicts, the least important pod first."""
+    state = paths.node_state()
+    config = state.root / "kubelet.yaml"
+    settings = config.read_text()
+    _restart_kubelet(yaml.safe_dump({**yaml.safe_load(settings), "evictionHard": {"nodefs.available": "99%"}}))
+    try:
+        yield
+    finally:
+        _restart_kubelet(settings)
+
+
+def _restart_kubelet(settings: str) -> None:
+    state = paths.node_state()
+    pid = processes.running(state, "kubelet")
+    assert pid is not None, "disk pressure is made on the bare node alone"
+    command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    processes.stop(state, "kubelet")
+    (state.root / "kubelet.yaml").write_text(settings)
+    processes.start(state, "kubelet", command)
