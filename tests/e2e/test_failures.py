@@ -8,12 +8,13 @@ from tests.e2e.failures import ended_as, endless, goes_on_in_another_pod, pods, 
 from tests.e2e.kube import Kube, eventually
 from tests.e2e.store import Store
 
+CPUS = "24"  # more than the node has, less than the quota allows
 GRACE = 30  # terminationGracePeriodSeconds of the training pod
 
 
 def test_too_little_memory_and_no_room(kube: Kube, store: Store) -> None:
     kube.apply(endless("e2e-hungry", store, 11, retries=0, resources={"cpu": "100m", "memory": "24Mi"}))
-    kube.apply(endless("e2e-no-room", store, 12, pendingDeadlineSeconds=30, resources={"cpu": "24"}))  # the quota takes 32
+    kube.apply(endless("e2e-no-room", store, 12, pendingDeadlineSeconds=30, resources={"cpu": CPUS}))
     kube.wait("trun/e2e-hungry", "condition=Finished", 120)
     hint = "Create a TrainingRun with more spec.resources.memory, or a smaller batchSize or imageSize."
     message = "Stage Ingest used more memory than spec.resources.memory allows"
