@@ -123,7 +123,7 @@ def kill_processes(run: str) -> int:
 
 @contextmanager
 def disk_pressure() -> Iterator[None]:
-    """The bare node's kubelet finds its disk too full, however empty it is, and evicts, the least important pod first."""
+    """The bare node's kubelet finds its disk too full and evicts, the least important pod first."""
     state = paths.node_state()
     config = state.root / "kubelet.yaml"
     settings = config.read_text()
