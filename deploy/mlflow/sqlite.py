@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from google.api_core.exceptions import PreconditionFailed
 from google.cloud import storage
 
 NAME = "%Y-%m-%dT%H%M%SZ.db.gz"
@@ -57,7 +58,12 @@ def backup(database: Path, bucket: Any, folder: str, now: datetime, keep: timede
         with copied.open("rb") as source, gzip.open(packed, "wb", compresslevel=6) as target:
             shutil.copyfileobj(source, target)
         name = f"{folder}/{now.strftime(NAME)}"
-        bucket.blob(name).upload_from_filename(str(packed), if_generation_match=0, checksum="crc32c", timeout=300)
+        try:
+            bucket.blob(name).upload_from_filename(str(packed), if_generation_match=0, checksum="crc32c", timeout=300)
+        except PreconditionFailed as error:
+            raise BackupError(
+                f"gs://{bucket.name}/{name} is there already: wait a second and start it again"
+            ) from error
         size = packed.stat().st_size
     old = [blob for blob in _backups(bucket, folder) if blob.name < f"{folder}/{(now - keep).strftime(NAME)}"]
     for blob in old:

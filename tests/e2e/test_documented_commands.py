@@ -19,7 +19,7 @@ from demo.deploy import variable
 from demo.kubectl import Kubectl
 from tests.contract.documented import ROOT, commands
 from tests.contract.documented_rules import Cluster, rule_of
-from tests.e2e.kube import NAMESPACE, RUN, Kube, model_server
+from tests.e2e.kube import NAMESPACE, RUN, Kube, eventually, model_server
 
 SERVER = "e2e-read"
 COMMANDS = sorted({each.text for each in commands() if (found := rule_of(each)) and isinstance(found[2], Cluster)})
@@ -75,6 +75,7 @@ def shell(
     kube.wait(f"msrv/{SERVER}", "condition=Settled", 300)
     made = Shell(folder, environment, kube.get(f"msrv/{SERVER}")["status"]["url"])
     assert made.run(f"kubectl config set-context --current --namespace={NAMESPACE}").returncode == 0
+    eventually("the pod's use is measured", lambda: made.run("kubectl top pods").returncode == 0, 90)
     yield made
     kube.run("delete", "msrv", SERVER)
     kube.run("delete", f"--filename={ROOT / 'examples/06-scheduled.yaml'}")

@@ -89,8 +89,12 @@ def test_every_series_that_an_alert_asks_for_is_there(prometheus: Prometheus, al
     alert_has_its_series(prometheus, alert, ABSENT, patiently)
 
 
-def test_alerts_tell_what_is_wrong_here_and_nothing_else(prometheus: Prometheus) -> None:
-    # One ModelServer that never gets ready is pending for its ten minutes; a run that failed fires at once.
+def test_alerts_tell_what_is_wrong_here_and_nothing_else(prometheus: Prometheus, kube: Kube) -> None:
+    # One ModelServer that never gets ready is pending for its ten minutes; a run that failed fires at once, unless
+    # another has succeeded since: the one at work may have stopped early.
+    kube.run("delete", f"trun/{FAILING}")
+    kube.apply(training_run(FAILING, "e2e-no-such-bucket"))
+    kube.wait(f"trun/{FAILING}", "condition=Finished", 60)
     eventually("NoReadyModel waits", lambda: ("pending", BROKEN) in prometheus.alert("NoReadyModel"), 60)
     eventually("TrainingFailing fires", lambda: prometheus.alert("TrainingFailing") == {("firing", "")}, 60)
     assert SERVER not in {name for _, name in prometheus.alert("NoReadyModel")}

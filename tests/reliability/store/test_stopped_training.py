@@ -32,13 +32,13 @@ def test_told_to_stop_it_has_saved_in_time(
     with proxy(store.endpoint, lambda *_: FAR) as far:
         for _ in range(STOPS):
             process = run.start("train", STORAGE_EMULATOR_HOST=far.endpoint)
-            assert process.stderr is not None
-            while "epoch" not in (line := process.stderr.readline()):
+            assert process.stdout is not None
+            while "epoch" not in (line := process.stdout.readline()):
                 assert line, "the training ended before its first epoch"
             time.sleep(chance.uniform(0, 3))
             process.send_signal(signal.SIGTERM)
             told = time.monotonic()
-            log = process.communicate()[0] or ""
+            log = process.communicate()[0]
             taken.append(time.monotonic() - told)
             assert process.returncode == 143, log
             here = (run.work / "repo" / CHECKPOINT).read_bytes()

@@ -111,10 +111,13 @@ def containers() -> dict[str, list[dict]]:
 
 
 @pytest.fixture(scope="module")
-def deployed(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    """One that runs."""
-    store.client.create_bucket("deployed")
-    found = Deployed(store, "deployed", tmp_path_factory.mktemp("deployed"), free_port())
+def deployed(
+    store: Store, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Deployed]:
+    """One that runs, with a bucket of its own."""
+    bucket = f"deployed-{request.module.__name__.rpartition('.')[2].replace('_', '-')}"
+    store.client.create_bucket(bucket)
+    found = Deployed(store, bucket, tmp_path_factory.mktemp("deployed"), free_port())
     try:
         found.start()
         yield found

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import runpy
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from tests.workloads.mlflow.conftest import Deployed
+from tests.workloads.mlflow.conftest import DEPLOY, Deployed
 
 WRITER = """
 import sqlite3, sys, time
@@ -51,6 +54,7 @@ def test_a_copy_made_under_writes_is_one_state_of_between_two_transactions(stopp
         for _ in range(3):
             for _ in itertools.islice(writer.stdout, 50):
                 pass
+            time.sleep(1)  # a copy is named by its second
             done = stopped.cron_job("mlflow-backup")
             assert done.returncode == 0, done.stderr
             with closing(sqlite3.connect(unpacked(stopped, stopped.backups()[-1], tmp_path))) as copied:
@@ -63,6 +67,16 @@ def test_a_copy_made_under_writes_is_one_state_of_between_two_transactions(stopp
         writer.communicate()
     assert all(runs == pairs for runs, pairs in counts), counts
     assert 50 <= counts[0][0] < counts[1][0] < counts[2][0], counts
+
+
+def test_a_second_copy_within_a_second_says_so(stopped: Deployed) -> None:
+    small(stopped.database)
+    script = runpy.run_path(str(DEPLOY / "sqlite.py"))
+    bucket = stopped.store.client.bucket(stopped.bucket)
+    given = (stopped.database, bucket, "mlflow-backups", datetime.now(UTC), timedelta(days=14))
+    script["backup"](*given)
+    with pytest.raises(script["BackupError"], match="is there already: wait a second and start it again"):
+        script["backup"](*given)
 
 
 def test_the_database_is_lost_and_comes_back(deployed: Deployed, tmp_path: Path) -> None:
@@ -94,7 +108,9 @@ def test_the_database_is_lost_and_comes_back(deployed: Deployed, tmp_path: Path)
     deployed.database.write_bytes(b"nothing of a database")
     done = deployed.cron_job("mlflow-restore")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{deployed.database} is gs://deployed/mlflow-backups/{deployed.backups()[-1]}: ")
+    assert done.stdout.startswith(
+        f"{deployed.database} is gs://{deployed.bucket}/mlflow-backups/{deployed.backups()[-1]}: "
+    )
     deployed.start()
 
     found = client.get_run(run)

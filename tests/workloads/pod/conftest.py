@@ -188,8 +188,8 @@ class Pod:
         return subprocess.Popen(
             [sys.executable, "-m", "catsdogs", "stage", stage],
             env={**os.environ, **self.environment, **changed},
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
 
@@ -199,12 +199,18 @@ class Pod:
         return dict(json.loads(data))
 
     def run(self, stage: str, **changed: str) -> tuple[int, dict[str, Any], str]:
-        """Exit code, termination message without its seconds, and the log."""
+        """Exit code, termination message without its seconds, and what the log says."""
         process = self.start(stage, **changed)
-        log = process.communicate(timeout=240)[1]
+        log = said(process.communicate(timeout=240)[0])
         message = self.message()
         message.pop("seconds", None)
         return process.returncode, message, log
+
+
+def said(log: str) -> str:
+    """The messages of a stage's log, and lines that are no objects as they are."""
+    lines = (json.loads(line)["message"] if line.startswith("{") else line for line in log.splitlines())
+    return "".join(f"{line}\n" for line in lines)
 
 
 def pod(store: Store, bucket: str, work: Path, **parameters: Any) -> Pod:
