@@ -267,8 +267,13 @@ def test_no_rule_of_the_bucket_deletes_a_live_object_but_a_checkpoint() -> None:
     ]
 
 
-def test_no_image_is_cleaned_up_by_itself() -> None:
-    assert "cleanup_policies" not in the("resource", "google_artifact_registry_repository.images")
+def test_images_that_have_a_tag_are_never_cleaned_up() -> None:
+    policies = the("resource", "google_artifact_registry_repository.images")["cleanup_policies"]
+    deleting = [policy["condition"][0] for policy in policies if policy["action"] == "DELETE"]
+    assert [condition["tag_state"] for condition in deleting] == ["UNTAGGED"]
+    assert [policy["most_recent_versions"][0]["keep_count"] for policy in policies if policy["action"] == "KEEP"] == [
+        20
+    ]
 
 
 def test_the_cluster_is_private_and_protected() -> None:
