@@ -2,8 +2,8 @@
 #
 # What runs is never cleaned up: the workflow gives every image that it deploys a tag (the hash of what went into it), and
 # only untagged versions are deleted; those below a tagged one, an image's platform and its provenance, the registry itself
-# does not let go (GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE). Nor is an old trainer: its digest is part of a model's version, so that a model can
-# be trained again only as long as its image is there. To thin out tags by hand: docs/gke.md.
+# does not let go (GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE). Nor is an old trainer: its digest is part of a model's version, so
+# that a model can be trained again only as long as its image is there. To thin out tags by hand: docs/gke.md.
 
 resource "google_artifact_registry_repository" "images" {
   repository_id = "cats-dogs"
