@@ -35,6 +35,7 @@ def start(state: State, name: str, command: Sequence[str | Path], env: Mapping[s
                 (os.POSIX_SPAWN_DUP2, nothing, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),
                 (os.POSIX_SPAWN_DUP2, log, 2),
+                *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited()),
             ],
             setsid=True,
         )
@@ -44,6 +45,16 @@ def start(state: State, name: str, command: Sequence[str | Path], env: Mapping[s
         os.close(log)
         os.close(nothing)
     (state.run / f"{name}.pid").write_text(f"{pid} {_started(pid)}")
+
+
+def _inherited() -> list[int]:
+    """Open files that this process was started with, such as a caller's lock: a program would hold them for good."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the listing itself
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found
 
 
 def _started(pid: int) -> str:

@@ -83,13 +83,13 @@ async def test_overload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     slow = write_model(tmp_path, imageSize=1024)
     running = await asyncio.to_thread(real.start, slow, tmp_path, DRAIN_SECONDS="0")
     try:
-        found = await attacks.overload(running, 60)
+        found = await attacks.overload(running, 60, quiet=20)  # over 5 s the most differs by a sixth
     finally:
         running.stop()
     tell(
         capsys,
         f"answers a second: {found.peak:.1f} at the most, {found.during:.1f} while ten times as much came "
-        f"({found.during / found.peak:.0%}), {found.after:.1f} in the 5 s after",
+        f"({found.during / found.peak:.0%}), {found.after:.1f} in the 20 s after",
         figures(found.seen),
     )
     assert found.seen.statuses.keys() == {200, 503}

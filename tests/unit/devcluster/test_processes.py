@@ -28,6 +28,18 @@ def test_starts_once_and_stops(state: State) -> None:
     assert processes.started(state) == []
 
 
+def test_a_lock_of_the_caller_is_not_held_by_what_it_starts(state: State) -> None:
+    lock = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(lock, True)
+    try:
+        processes.start(state, "sleeper", ["sleep", "60"])
+        pid = processes.running(state, "sleeper")
+        assert sorted(os.listdir(f"/proc/{pid}/fd")) == ["0", "1", "2"]
+    finally:
+        os.close(lock)
+        processes.stop(state, "sleeper")
+
+
 def test_a_pid_taken_by_another_process_is_not_ours(state: State) -> None:
     state.run.mkdir()
     (state.run / "old.pid").write_text(f"{os.getpid()} 1")

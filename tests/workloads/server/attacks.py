@@ -144,7 +144,7 @@ async def _until_closed(port: int, first: bytes, drip: bytes) -> float:
 
 @dataclass
 class Overload:
-    """Answers a second with 200: at the most, while ten times as much comes, and within 5 s after."""
+    """Answers a second with 200: at the most, while ten times as much comes, and right after."""
 
     peak: float
     during: float
