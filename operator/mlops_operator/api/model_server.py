@@ -124,8 +124,7 @@ class Observed:
     `candidate` and `judge` are the candidate's Deployment and the gate's Job, with their pods; `verdict` is
     the judge's report in the bucket, asked for when its pod is gone; `taken` names an object of somebody else
     that stands where one of these two would. `traffic` is what the pods have answered,
-    by UID, `complaints` why pods are not ready in their own words, `excuses` the same where the model is not to blame:
-    "" for a pod that answers and is not yet known to.
+    by UID, `complaints` why pods are not ready in their own words, `excuses` the same where the model is not to blame.
     """
 
     deployment: Mapping[str, Any] | None = None

@@ -138,8 +138,9 @@ def _container(inputs: DeploymentInputs) -> dict[str, Any]:
             "limits": {"memory": twice(inputs.memory)},
         },
         # Five minutes to load the libraries and the model; then the kubelet starts the container again.
-        "startupProbe": _probe("/health", period=2, timeout=2, failures=150),
-        "readinessProbe": _probe("/health", period=5, timeout=2, failures=2),
+        # By /live: a server whose bucket is away waits for it, and a restart would only make the next try later.
+        "startupProbe": _probe("/live", period=2, timeout=2, failures=150),
+        "readinessProbe": _probe("/health", period=2, timeout=2, failures=5),
         "livenessProbe": _probe("/live", period=10, timeout=5, failures=3),
         # Endpoints forget the pod before the server stops accepting: no request of a roll is lost.
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},

@@ -100,7 +100,7 @@ async def look_at_servers(
             traffic[uid] = counted
         if status == "failed":
             complaints[uid] = reason
-        elif status:
+        elif status == "waiting":
             excuses[uid] = reason
         if (complaints.get(uid), excuses.get(uid)) != (context.complaints.get(uid), context.excuses.get(uid)):
             context.queue.add(key)

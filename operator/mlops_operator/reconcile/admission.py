@@ -6,24 +6,26 @@ that starts anew goes on where the last one stopped.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from mlops_operator.api.model_server import Model, ModelServer
 from mlops_operator.api.times import parse_time, timestamp
 from mlops_operator.builders.judge import judged_pair
 from mlops_operator.reconcile.decision import FIELDS, LOOK_AGAIN, Decision, Question, name_of
-from mlops_operator.reconcile.model_source import Candidate, model_of_pod_spec
+from mlops_operator.reconcile.model_source import Candidate
 from mlops_operator.reconcile.records import (
     decided,
     find_in_history,
+    had_seconds,
     quarantined,
     record,
     settled_quarantine,
+    unavailable,
     with_entry,
     with_quarantined,
 )
-from mlops_operator.reconcile.rollout import baseline, rolled_to, under_way, with_superseded
+from mlops_operator.reconcile.rollout import baseline, excuse, rolled_to, serves, under_way, with_superseded
 from mlops_operator.status.pod import address_of
 from mlops_operator.status.server_pods import find_trouble, is_ready
 from mlops_operator.status.verdict import ACCEPTED, ended, judges, verdict_of
@@ -168,8 +170,9 @@ def _judged(question: Question) -> Decision:
     assert model is not None
     terms = server.admission
     known = question.facts.get("candidate") or {}
-    since = known["since"] if known.get("sha256") == model.sha256 else timestamp(now)
-    asked = replace(question, facts={**question.facts, "candidate": {**record(model), "since": since}})
+    kept = {name: known[name] for name in ("since", "unavailableAt") if name in known}
+    times = kept if known.get("sha256") == model.sha256 else {"since": timestamp(now)}
+    asked = replace(question, facts={**question.facts, "candidate": {**record(model), **times}})
     job = observed.judge
     current = job is not None and judges(job) == judged_pair(model, question.serving, terms.gate, terms.smoke)
     waiting = Decision(question.serving, asked.facts, candidate=model, drop_judge=job is not None and not current)
@@ -180,12 +183,12 @@ def _judged(question: Question) -> Decision:
         return _heard(asked, job, waiting)
     if terms.smoke.policy == "None":
         return _asks(waiting, "Judging", f"model {name_of(model)} is being judged", url="")
-    ready = [p for p in observed.candidate_pods if is_ready(p) and _serves(p, model)]
+    ready = [p for p in observed.candidate_pods if is_ready(p) and serves(p, model)]
     if ready and (address := ready[0].get("status", {}).get("podIP")):
         return _asks(
             waiting, "Judging", f"model {name_of(model)} is being judged", url=f"http://{address_of(address)}:8080"
         )
-    return _not_ready(asked, waiting, parse_time(since))
+    return _not_ready(asked, waiting)
 
 
 def _heard(question: Question, job: Mapping[str, Any], waiting: Decision) -> Decision:
@@ -213,21 +216,22 @@ def _heard(question: Question, job: Mapping[str, Any], waiting: Decision) -> Dec
     return replace(_asks(waiting, "GateError", text), requeue_after=max(left, LOOK_AGAIN))
 
 
-def _not_ready(question: Question, waiting: Decision, since: datetime) -> Decision:
+def _not_ready(question: Question, waiting: Decision) -> Decision:
     """The candidate's pod is on its way, or never gets there: by its own words, or by those of the cluster."""
     observed, model = question.observed, question.target.model
     assert model is not None
-    pods = [pod for pod in observed.candidate_pods if _serves(pod, model)]  # and not one of the candidate before
+    pods = [pod for pod in observed.candidate_pods if serves(pod, model)]  # and not one of the candidate before
     complaints = [observed.complaints.get(pod["metadata"]["uid"], "") for pod in pods]
     if said := next(filter(None, complaints), ""):
         return refuse(question, "SmokeFailed", f"the candidate's pod does not get ready: {said}")
-    excuses = [excuse for pod in pods if (excuse := observed.excuses.get(pod["metadata"]["uid"])) is not None]
-    if said := next(filter(None, excuses), ""):
+    kept = question.facts["candidate"]
+    if said := excuse(observed, model):
+        waiting = replace(waiting, facts={**waiting.facts, "candidate": unavailable(kept, question.now)})
         text = f"model {name_of(model)} can't be had by the candidate's pod: {said}"
         return replace(_asks(waiting, "ModelUnavailable", text), requeue_after=30.0)
     trouble = find_trouble(pods, observed.candidate)
-    waited = (question.now - since).total_seconds()
-    blamed = not excuses and (trouble is None or trouble.reason in MODEL_TROUBLES)
+    waited = had_seconds(kept, "since", question.now)
+    blamed = trouble is None or trouble.reason in MODEL_TROUBLES
     if waited >= CANDIDATE_SECONDS and blamed:
         why = trouble.message if trouble else "its pod answers no /health"
         return refuse(question, "SmokeFailed", f"the candidate was not ready within {CANDIDATE_SECONDS:.0f} s: {why}")
@@ -248,8 +252,3 @@ def _asks(waiting: Decision, reason: str, message: str, url: str | None = None) 
         accepted=("Unknown", reason, message),
         settled=("False", reason, f"{message}{stays}"),
     )
-
-
-def _serves(pod: Mapping[str, Any], model: Model) -> bool:
-    told = model_of_pod_spec(pod["spec"])
-    return told is not None and told.sha256 == model.sha256

@@ -4,13 +4,15 @@ Plain status dicts in and out; whether to decide so is not known here.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_operator.api.model_server import Model, ModelServer
-from mlops_operator.api.times import timestamp
+from mlops_operator.api.times import parse_time, timestamp
 
 QUARANTINE_LIMIT = 20
+NOTE_AGAIN = timedelta(seconds=60)
+"""How old a note of the bucket's absence gets before it is written anew."""
 Entry = Mapping[str, Any]
 
 
@@ -27,6 +29,18 @@ def record(model: Model | None) -> dict[str, str]:
         "gitCommit": model.git_commit,
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def unavailable(kept: Entry, now: datetime) -> dict[str, Any]:
+    """What is remembered of a model on its way, with the note that a pod could not have it just now."""
+    noted = kept.get("unavailableAt")
+    fresh = noted is not None and now - parse_time(noted) < NOTE_AGAIN
+    return dict(kept) if fresh else {**kept, "unavailableAt": timestamp(now)}
+
+
+def had_seconds(kept: Entry, begun: str, now: datetime) -> float:
+    """How long the model's pods have had to get ready: since `begun`, or since they last could not have it."""
+    return (now - parse_time(max(kept[begun], kept.get("unavailableAt", "")))).total_seconds()
 
 
 def model_of_record(found: Mapping[str, Any] | None) -> Model | None:

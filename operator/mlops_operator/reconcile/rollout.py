@@ -12,7 +12,14 @@ from mlops_operator.api.model_server import Model, Observed
 from mlops_operator.api.times import parse_time, timestamp
 from mlops_operator.reconcile.decision import LOOK_AGAIN, Decision, Question, name_of
 from mlops_operator.reconcile.model_source import model_of_pod_spec
-from mlops_operator.reconcile.records import model_of_record, record, with_entry, with_quarantined
+from mlops_operator.reconcile.records import (
+    had_seconds,
+    model_of_record,
+    record,
+    unavailable,
+    with_entry,
+    with_quarantined,
+)
 from mlops_operator.status.server_pods import all_new_and_ready, find_trouble
 
 ROLL_SECONDS = 300.0
@@ -88,10 +95,25 @@ def with_superseded(question: Question) -> list[dict[str, Any]]:
     return _entry(question, model, "Superseded", rollout["reason"], text, rollout)
 
 
+def serves(pod: Mapping[str, Any], model: Model) -> bool:
+    """Whether a pod, ready or not, was made for this model."""
+    told = model_of_pod_spec(pod["spec"])
+    return told is not None and told.sha256 == model.sha256
+
+
+def excuse(observed: Observed, model: Model) -> str:
+    """Why pods of this model can't have it, in the words of one; "" when none says so."""
+    pods = (pod for pod in (*observed.pods, *observed.candidate_pods) if serves(pod, model))
+    return next(filter(None, (observed.excuses.get(pod["metadata"]["uid"]) for pod in pods)), "")
+
+
 def _rolling(question: Question, rollout: Mapping[str, Any], model: Model, previous: Model | None) -> Decision:
     observed, now = question.observed, question.now
+    if excuse(observed, model):
+        facts = {**question.facts, "rollout": unavailable(rollout, now)}
+        return Decision(model, facts, requeue_after=30.0)
     trouble = find_trouble(observed.pods, observed.deployment)
-    waited = (now - parse_time(rollout["startedAt"])).total_seconds()
+    waited = had_seconds(rollout, "startedAt", now)
     if trouble and previous and rollout["kind"] == "Candidate" and waited >= ROLL_SECONDS:
         text = f"its pods were not ready within {ROLL_SECONDS:.0f} s: {trouble.message}"
         return _back(question, rollout, model, previous, "RolloutFailed", text)

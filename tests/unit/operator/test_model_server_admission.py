@@ -379,11 +379,21 @@ def test_a_bucket_that_is_away_is_not_the_candidates_fault() -> None:
         plan = world.step(seconds, candidate_pods=(ill,), excuses={"uid-pets-candidate-1": said_})
         text = f"model bbbb can't be had by the candidate's pod: {said_}"
         assert said(plan, "CandidateAccepted") == ("Unknown", "ModelUnavailable", text)
-    # It is back: the pod answers before its kubelet has looked.
-    plan = world.step(3, excuses={"uid-pets-candidate-1": ""})
+    # Its container or the operator starts anew: nobody says why for a while. Then it is back, and its pod gets ready.
+    plan = world.step(200, excuses={})
     assert said(plan, "CandidateAccepted")[:2] == ("Unknown", "StartingCandidate")
     plan = world.step(3, excuses={}, **ready)
     assert "Job/pets-judge" in kinds(plan)
+
+
+def test_a_candidate_whose_bucket_is_back_has_its_time_and_no_more() -> None:
+    world = World().serving_old()
+    world.step(training_runs=(OLD, NEW))
+    ill = world.started()["candidate_pods"][0]
+    ill["status"]["conditions"] = []
+    world.step(400, candidate_pods=(ill,), excuses={"uid-pets-candidate-1": "no bucket"})
+    plan = world.step(301, excuses={})
+    assert said(plan, "CandidateAccepted")[:2] == ("False", "SmokeFailed")
 
 
 def test_what_the_candidate_before_complains_of_is_not_held_against_the_next() -> None:
@@ -408,8 +418,9 @@ def test_trouble_of_the_cluster_is_not_the_models_fault(reason: str, refused: bo
     assert said(plan, "CandidateAccepted")[:2] == (("False", "SmokeFailed") if refused else ("Unknown", reason))
 
 
-def test_pods_of_a_new_model_in_trouble_bring_the_old_one_back() -> None:
-    world = World().serving_old()
+def in_trouble(world: World) -> dict[str, Any]:
+    """The first pod of a new model that rolls out, and its Deployment."""
+    world.serving_old()
     world.step(training_runs=(OLD, NEW))
     world.step(**world.started())
     world.step(**world.judged({**VERDICT, "verdict": "Accepted", "message": "better"}))
@@ -417,7 +428,25 @@ def test_pods_of_a_new_model_in_trouble_bring_the_old_one_back() -> None:
     seen["deployment"]["status"]["readyReplicas"] = 0
     ill = seen["pods"][0]
     ill["status"] = {"containerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "x"}}}]}
-    plan = world.step(10, deployment=seen["deployment"], pods=(ill,))
+    return {"deployment": seen["deployment"], "pods": (ill,)}
+
+
+def test_a_bucket_that_is_away_during_the_roll_sends_no_model_back() -> None:
+    world = World()
+    found = in_trouble(world)
+    excuses = {found["pods"][0]["metadata"]["uid"]: "no bucket"}
+    for seconds in (10, 400, 400):
+        plan = world.step(seconds, **found, excuses=excuses)
+        assert (said(plan, "Settled")[0], model_applied(plan)) == ("False", B)
+    plan = world.step(200, excuses={})
+    assert (said(plan, "Settled")[0], model_applied(plan)) == ("False", B)
+    plan = world.step(150)
+    assert said(plan, "RolledBack")[:2] == ("True", "RolloutFailed")
+
+
+def test_pods_of_a_new_model_in_trouble_bring_the_old_one_back() -> None:
+    world = World()
+    plan = world.step(10, **in_trouble(world))
     assert said(plan, "Settled")[:2] == ("False", "CrashLoopBackOff")
     plan = world.step(300)
     assert said(plan, "RolledBack")[:2] == ("True", "RolloutFailed")

@@ -40,7 +40,7 @@ def test_deployment_whole() -> None:
     assert build_deployment(inputs) == {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {**METADATA, "annotations": {"mlops.cats-dogs.io/wanted": "5cb95b96f81350ba"}},
+        "metadata": {**METADATA, "annotations": {"mlops.cats-dogs.io/wanted": "fa8ae8c1b9d361bf"}},
         "spec": {
             "replicas": 2,
             "revisionHistoryLimit": 3,
@@ -102,16 +102,16 @@ def test_deployment_whole() -> None:
                                 "limits": {"memory": "2Gi"},
                             },
                             "startupProbe": {
-                                "httpGet": {"path": "/health", "port": "metrics"},
+                                "httpGet": {"path": "/live", "port": "metrics"},
                                 "periodSeconds": 2,
                                 "timeoutSeconds": 2,
                                 "failureThreshold": 150,
                             },
                             "readinessProbe": {
                                 "httpGet": {"path": "/health", "port": "metrics"},
-                                "periodSeconds": 5,
+                                "periodSeconds": 2,
                                 "timeoutSeconds": 2,
-                                "failureThreshold": 2,
+                                "failureThreshold": 5,
                             },
                             "livenessProbe": {
                                 "httpGet": {"path": "/live", "port": "metrics"},

@@ -122,9 +122,9 @@ async def test_why_a_server_pod_is_not_ready_is_told_and_asks_for_a_pass(monkeyp
     monkeypatch.setattr(serving, "health", health)
     async with aiohttp.ClientSession() as session:
         await polling.look_at_servers(here, session)
-        assert queue.take() == [Key("ModelServer", "team", "pets")] * 3
+        assert queue.take() == [Key("ModelServer", "team", "pets")] * 2
         await polling.look_at_servers(here, session)
-    assert (here.complaints, here.excuses) == ({"u-a": "wrong file"}, {"u-b": "no bucket", "u-c": ""})
+    assert (here.complaints, here.excuses) == ({"u-a": "wrong file"}, {"u-b": "no bucket"})
     assert queue.take() == []
 
 
