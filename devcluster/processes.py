@@ -50,10 +50,10 @@ def start(state: State, name: str, command: Sequence[str | Path], env: Mapping[s
 def _inherited() -> list[int]:
     """Open files that this process was started with, such as a caller's lock: a program would hold them for good."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for file in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # that of the listing itself
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                found.append(int(name))
+            if int(file.name) > 2 and os.get_inheritable(int(file.name)):
+                found.append(int(file.name))
     return found
 
 

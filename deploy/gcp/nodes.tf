@@ -52,6 +52,9 @@ resource "google_container_node_pool" "pool" {
   cluster  = google_container_cluster.main.id
   location = var.region
 
+  # By zone. Without it a pool is made empty, whatever the least number below.
+  initial_node_count = min(each.value.nodes[0], 1)
+
   autoscaling {
     total_min_node_count = each.value.nodes[0]
     total_max_node_count = each.value.nodes[1]

@@ -84,7 +84,7 @@ variable "static_address" {
 }
 
 variable "cloud_nat" {
-  description = "A way to the internet for pods. Nothing here needs one: Google's APIs are reached without."
+  description = "A way to the internet for pods and for pulling images from elsewhere. Google's APIs are reached without; an alert that goes to a pager or a mail server is not, nor is an image on ghcr.io."
   type        = bool
   default     = false
 }

@@ -55,6 +55,11 @@ def backup(database: Path, bucket: Any, folder: str, now: datetime, keep: timede
         copied, packed = Path(place, "copy.db"), Path(place, "copy.db.gz")
         copy(database, copied)
         count = runs(copied)
+        kept = _backups(bucket, folder)
+        if kept and not count:
+            raise BackupError(
+                f"{database} has no run, and there are {len(kept)} backups: restore the newest, {kept[-1].name}"
+            )
         with copied.open("rb") as source, gzip.open(packed, "wb", compresslevel=6) as target:
             shutil.copyfileobj(source, target)
         name = f"{folder}/{now.strftime(NAME)}"
@@ -65,7 +70,7 @@ def backup(database: Path, bucket: Any, folder: str, now: datetime, keep: timede
                 f"gs://{bucket.name}/{name} is there already: wait a second and start it again"
             ) from error
         size = packed.stat().st_size
-    old = [blob for blob in _backups(bucket, folder) if blob.name < f"{folder}/{(now - keep).strftime(NAME)}"]
+    old = [blob for blob in kept if blob.name < f"{folder}/{(now - keep).strftime(NAME)}"]
     for blob in old:
         blob.delete(timeout=60)
     return f"gs://{bucket.name}/{name}: {count} runs, {size:,} bytes; {len(old)} older than {keep.days} days deleted"

@@ -61,7 +61,8 @@ class Prometheus:
         if not self._url or time.monotonic() - self._asked < QUERY_SECONDS:
             return self._known
         try:
-            self._known, problem = await self._ask("|".join(namespaces)), ""
+            async with asyncio.timeout(TIMEOUT):  # the login at Google's account too, which has no other
+                self._known, problem = await self._ask("|".join(namespaces)), ""
         except UNUSABLE as error:
             said = (str(error).splitlines() or [""])[0][:300]
             self._known, problem = {}, f"{self._url} can't be asked: {type(error).__name__} {said}"

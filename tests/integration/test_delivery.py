@@ -185,6 +185,17 @@ def test_kinds_of_another_commit_are_an_administrators_to_change(steps: Steps) -
     assert line.startswith("Kinds out of date::trainingruns.mlops.cats-dogs.io in the cluster differ")
 
 
+def test_rights_of_another_commit_are_an_administrators_to_change(steps: Steps) -> None:
+    file = steps.checkout / "deploy/workloads/role.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("verbs: [list, watch]", "verbs: [get, list, watch]", 1))
+    line = steps("installed.py").error
+    file.write_text(before)
+    assert line.startswith(
+        "Rights out of date::Role cats-dogs/mlops-operator in the cluster differs from deploy/workloads"
+    )
+
+
 def test_a_cluster_that_does_not_answer_is_one_line(kubectl: Kubectl, steps: Steps) -> None:
     file = Path(steps.env["KUBECONFIG"])
     config = yaml.safe_load(file.read_text())

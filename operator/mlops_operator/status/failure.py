@@ -117,7 +117,8 @@ def plain(text: str) -> str:
 
 def _stage_capsule(stage: str, ended: Mapping[str, Any], attempt: int, now: datetime) -> dict[str, Any]:
     text, code = ended.get("message", ""), ended["exitCode"]
-    report = as_object(text)
+    told = as_object(text)
+    report = told if "ok" in told else {}  # else it is a line of the log: the stage was killed before it could report
     reason = "OOMKilled" if ended.get("reason") == "OOMKilled" else _reason(report, code)
     message = report.get("message") or f"Stage {stage} ended with exit code {code}"
     if reason == "OOMKilled":

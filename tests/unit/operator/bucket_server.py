@@ -16,11 +16,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 @dataclass
 class Buckets:
-    """Objects by bucket and name; `status` other than 0 is the answer to every request."""
+    """Objects by bucket and name; `status` other than 0 is the answer to every request, `absent` of no such object."""
 
     url: str = ""
     objects: dict[str, dict[str, bytes]] = field(default_factory=dict)
     status: int = 0
+    absent: int = 404
     listings: int = 0
     page: int = 2
 
@@ -36,7 +37,7 @@ class Buckets:
             return 200, self._list(self.objects[bucket], parse_qs(parts.query))
         name = unquote(rest.removeprefix("o/"))
         if name not in self.objects[bucket]:
-            return 404, f"No such object: {bucket}/{name}".encode()
+            return self.absent, f"No such object: {bucket}/{name}".encode()
         return 200, self.objects[bucket][name]
 
     def take(self, target: str, content: bytes) -> tuple[int, bytes]:

@@ -270,6 +270,20 @@ FAILURES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             "time": at(30),
         },
     ),
+    (
+        "killed after one line of its log",
+        pod("Failed", {"ingest": failed(137, '{"severity": "INFO", "message": "ingest: 12 photographs"}')}),
+        {
+            "stage": "Ingest",
+            "reason": "Killed",
+            "exitCode": 137,
+            "message": "Stage Ingest ended with exit code 137",
+            "log": "ingest: 12 photographs",
+            "hint": "Something outside killed the stage; if it happens again, look at the node's log.",
+            "attempt": 1,
+            "time": at(25),
+        },
+    ),
 ]
 
 

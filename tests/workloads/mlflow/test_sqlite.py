@@ -79,6 +79,19 @@ def test_a_second_copy_within_a_second_says_so(stopped: Deployed) -> None:
         script["backup"](*given)
 
 
+def test_an_empty_database_is_no_backup_where_there_are_others(stopped: Deployed) -> None:
+    """Else the one that a lost volume starts with would be the newest, and in time the only one."""
+    small(stopped.database)
+    assert stopped.cron_job("mlflow-backup").returncode == 0
+    [kept] = stopped.backups()
+    stopped.database.unlink()
+    small(stopped.database, runs=0)
+    done = stopped.cron_job("mlflow-backup")
+    assert done.returncode == 1
+    assert f"has no run, and there are 1 backups: restore the newest, mlflow-backups/{kept}" in done.stderr
+    assert stopped.backups() == [kept]
+
+
 def test_the_database_is_lost_and_comes_back(deployed: Deployed, tmp_path: Path) -> None:
     client = MlflowClient(tracking_uri=deployed.address)
     experiment = client.create_experiment("kept")

@@ -164,6 +164,24 @@ def test_a_bucket_that_does_not_answer_is_named(settings: Settings, monkeypatch:
     assert state.reason.startswith("gs://bucket/models/x/model.pt can't be read: ")
 
 
+def test_an_account_that_may_not_list_gets_a_model_without_a_description(
+    settings: Settings, model_file: samples.ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cloud Storage says 403 to it of what is not there."""
+    with bucket_server() as buckets:
+        buckets.absent = 403
+        buckets.objects["bucket"] = {"x/model.pt": Path(model_file.uri.removeprefix("file://")).read_bytes()}
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", buckets.url)
+        state, served = run(replace(settings, model_uri="gs://bucket/x/model.pt", model_sha256=model_file.sha256))
+    assert (state.health()[0], len(served)) == (200, 1), state.reason
+
+
+def test_a_download_that_breaks_is_not_the_models_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catsdogs.server.source.sys.executable", "/bin/false")
+    state, _ = run(replace(settings, model_uri="gs://bucket/x/model.pt"))
+    assert (state.status, state.reason.split(";")[0]) == ("waiting", "gs://bucket/x/model.pt: exit status 1")
+
+
 def test_a_file_that_is_not_in_the_bucket_is_no_outage(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with bucket_server() as buckets:
         buckets.objects["bucket"] = {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from google.api_core.exceptions import GoogleAPIError, NotFound
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Client
 from google.cloud.storage.retry import DEFAULT_RETRY
@@ -34,7 +34,7 @@ def main(bucket: str, path: str, folder: str, seconds: str) -> int:
         try:
             text = store.blob(beside).download_as_bytes(end=DESCRIPTION_LIMIT, timeout=timeout, retry=retry)
             Path(folder, "model.json").write_bytes(text)
-        except NotFound:
+        except (NotFound, Forbidden):  # to an account that may not list, Cloud Storage says 403 of what is not there
             pass
     except NotFound:
         print(f"gs://{bucket}/{path} does not exist")

@@ -22,7 +22,7 @@ logger = logging.getLogger("catsdogs.server")
 
 REQUEST_SECONDS = 60.0
 DOWNLOAD_SECONDS = 600.0
-EXIT_UNAVAILABLE = 75  # of download.py, which can't be imported
+EXIT_MISSING = 66  # of download.py, which can't be imported
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _downloaded(bucket: str, path: str, folder: Path) -> Fetched:
         raise UnavailableError(f"gs://{bucket}/{path} took more than {DOWNLOAD_SECONDS:.0f} s") from error
     if done.returncode:
         lines = (done.stdout or done.stderr).strip().splitlines() or [f"exit status {done.returncode}"]
-        failure = UnavailableError if done.returncode == EXIT_UNAVAILABLE else SourceError
+        failure = SourceError if done.returncode == EXIT_MISSING else UnavailableError
         raise failure(lines[-1] if lines[-1].startswith("gs://") else f"gs://{bucket}/{path}: {lines[-1]}")
     return _described(folder / "model.pt")
 
