@@ -11,7 +11,7 @@ import yaml
 from mlops_operator.api.gate import Traffic
 from mlops_operator.api.model_server import ModelServer, Promotion, Recorded, parse
 from mlops_operator.status.verdict import REFUSALS
-from tests.unit.operator.test_model_server_admission import NEW, OLD, World
+from tests.unit.operator.test_model_server_admission import NEW, OLD, World, in_trouble
 
 BALANCED = {"status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def test_nobody_borrows_rights_through_the_spec() -> None:
 
 
 def lives() -> Iterator[Mapping[str, Any]]:
-    """Statuses of a model that is served, one that is refused, one that is sent back."""
+    """Statuses of a model that is served, one that is refused, one sent back, two whose bucket is away."""
     world = World().serving_old()
     yield world.step(recorded=Recorded(1, "", "MLflow's @champion is set")).status or {}
     world.step(traffic={"uid-pets-1": Traffic(100, 0, ((0.02, 100),))})
@@ -118,6 +118,14 @@ def lives() -> Iterator[Mapping[str, Any]]:
     world.step()
     world.step(**world.rolled())
     yield world.step(61).status or {}
+    world = World().serving_old()
+    world.step(training_runs=(OLD, NEW))
+    waits = world.started()["candidate_pods"][0]
+    waits["status"]["conditions"] = []
+    yield world.step(10, candidate_pods=(waits,), excuses={"uid-pets-candidate-1": "no bucket"}).status or {}
+    world = World()
+    found = in_trouble(world)
+    yield world.step(10, **found, excuses={found["pods"][0]["metadata"]["uid"]: "no bucket"}).status or {}
 
 
 def paths(value: Any, path: str = "") -> Iterator[str]:
