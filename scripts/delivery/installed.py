@@ -54,9 +54,9 @@ def rights() -> None:
 
 
 def parsed(file: Path) -> dict[str, Any]:
-    """The object of a file."""
+    """The first object of a file."""
     words = ("create", "--dry-run=client", "--validate=false", "-o=json", f"-f={file}")
-    found: dict[str, Any] = json.loads(kubectl(f"Reading {file.name}", *words))
+    found: dict[str, Any] = json.JSONDecoder().raw_decode(kubectl(f"Reading {file.name}", *words))[0]
     return found
 
 

@@ -3,6 +3,7 @@ ModelServer whose status the test writes, since no operator serves its namespace
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,13 @@ OTHER = "b" * 64
 
 
 @pytest.fixture(scope="module")
-def kubectl(control_plane: cluster.Cluster) -> Kubectl:
-    """The CRDs, and the namespace that deploy/delivery names."""
-    return install(control_plane, "cats-dogs")
+def kubectl(control_plane: cluster.Cluster) -> Iterator[Kubectl]:
+    """The CRDs, and the namespace that deploy/delivery names, which other tests use too: nothing stays in it."""
+    ask = install(control_plane, "cats-dogs")
+    yield ask
+    ask("delete", "trun,msrv", "--all", "-n", "cats-dogs")
+    until("the runs' Jobs are gone", lambda: not ask.items("jobs"))
+    ask("delete", "pods", "--all", "-n", "cats-dogs", "--force", "--grace-period=0")
 
 
 @pytest.fixture(scope="module")

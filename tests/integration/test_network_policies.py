@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from devcluster import host
+from devcluster import host, programs
 from devcluster.progress import Reporter
 from tests.contract import test_network_policies as said
 
@@ -26,6 +26,7 @@ def own_network() -> list[str]:
     words = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"no network of its own for this user: {done.stderr.strip()}"
+    programs.ensure([*programs.CONTROL_PLANE, "kube-router"], Reporter())  # in there they could not be fetched
     return words
 
 
