@@ -3,13 +3,14 @@
     python -m bench.memory --data FOLDER
 
 The peak is the largest resident set of the stage's process (getrusage), and of it what is not a mapped file, whose
-pages the kernel takes back when it needs them (RssAnon, looked at 20 times a second). Train runs one epoch: later ones
-need no more.
+pages the kernel takes back when it needs them (RssAnon, looked at 20 times a second). glibc is set as in the trainer's
+image. Train runs one epoch: later ones need no more.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from catsdogs import key
 from catsdogs.pipeline.workspace import PARAMS, write_parameters
 
 STAGES = ("raw", *key.STAGES)
+DOCKERFILE = Path(__file__).parents[1] / "workloads" / "Dockerfile.trainer"
 
 
 def main() -> None:
@@ -51,7 +53,8 @@ def peak(stage: str, source: Path, work: Path) -> tuple[float, float]:
     """Run one stage in `work`; returns its largest resident set in MiB, and the largest part that is no mapped file."""
     if not (work / PARAMS).exists():
         write_parameters(key.checked_parameters({"epochs": 1}), work / PARAMS)
-    environment = {**os.environ, "CATSDOGS_RAW": str(source)}
+    settings = dict(re.findall(r"(MALLOC_\w+)=(\d+)", DOCKERFILE.read_text()))
+    environment = {**os.environ, **settings, "CATSDOGS_RAW": str(source)}
     process = subprocess.Popen([sys.executable, "-m", "catsdogs.pipeline", stage], cwd=work, env=environment)
     anonymous = 0.0
     while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
