@@ -9,14 +9,10 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from devcluster import paths, processes
 from tests.e2e.kube import NAMESPACE, Kube, eventually, training_run
 from tests.e2e.store import Store
 
@@ -119,26 +115,3 @@ def kill_processes(run: str) -> int:
                 os.kill(int(environment.parent.name), signal.SIGKILL)
                 killed += 1
     return killed
-
-
-@contextmanager
-def disk_pressure() -> Iterator[None]:
-    """The bare node's kubelet finds its disk too full and evicts, the least important pod first."""
-    state = paths.node_state()
-    config = state.root / "kubelet.yaml"
-    settings = config.read_text()
-    _restart_kubelet(yaml.safe_dump({**yaml.safe_load(settings), "evictionHard": {"nodefs.available": "99%"}}))
-    try:
-        yield
-    finally:
-        _restart_kubelet(settings)
-
-
-def _restart_kubelet(settings: str) -> None:
-    state = paths.node_state()
-    pid = processes.running(state, "kubelet")
-    assert pid is not None, "disk pressure is made on the bare node alone"
-    command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
-    processes.stop(state, "kubelet")
-    (state.root / "kubelet.yaml").write_text(settings)
-    processes.start(state, "kubelet", command)

@@ -26,7 +26,8 @@ COMMANDS = sorted({each.text for each in commands() if (found := rule_of(each)) 
 CHANGES = ("apply", "annotate", "create", "delete", "label", "patch", "rollout restart", "scale", "set")
 NAMES = {
     "cats-dogs-demo": RUN, "cats-dogs-suspended": RUN, "cats-dogs-gpu": RUN, "trun NAME": f"trun {RUN}",
-    "trun/NAME": f"trun/{RUN}", "=RUN": f"={RUN}", "=SHA256": "=" + "a" * 64, "msrv/NAME": f"msrv/{SERVER}", "namespace NAME": f"namespace {NAMESPACE}",
+    "trun/NAME": f"trun/{RUN}", "=RUN": f"={RUN}", "=SHA256": "=" + "a" * 64, "msrv/NAME": f"msrv/{SERVER}",
+    "namespace NAME": f"namespace {NAMESPACE}",
     "msrv NAME": f"msrv {SERVER}", "cats-dogs-newest": SERVER, "cats-dogs-pinned": SERVER, '"N"': '"1"',
 }  # fmt: skip
 API = re.compile(r"(?<!=)\bcats-dogs-api\b")  # a label's value has another meaning

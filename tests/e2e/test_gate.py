@@ -7,6 +7,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def load(url: str, drawings: Path, clients: int = 2) -> Iterator[Counter]:
             try:
                 with urllib.request.urlopen(request, timeout=20) as answer:
                     seen[json.load(answer)["model"]["sha256"]] += 1
-            except OSError as error:
+            except (OSError, HTTPException) as error:
                 seen[f"failed: {error}"] += 1
             time.sleep(0.02)
 

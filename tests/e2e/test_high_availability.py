@@ -115,7 +115,8 @@ def test_a_killed_server_is_started_again_and_the_other_goes_on(
     with capsys.disabled():
         print(f"\nserver killed: {sum(lost.values())} of {seen.total()} requests lost: {lost}")
     assert set(seen) - set(lost) == {trained["model"]["sha256"]}
-    assert all("refused" in what or "reset" in what or "closed" in what or "timed out" in what for what in lost)
+    broken = ("refused", "reset", "closed", "timed out", "IncompleteRead")
+    assert [what for what in lost if not any(word in what for word in broken)] == []
     with load(url, drawings) as afterwards:
         time.sleep(3)
     all_answered(afterwards, trained)

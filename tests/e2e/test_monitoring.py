@@ -17,6 +17,7 @@ from tests.e2e.store import Store
 from tests.integration.prometheus import Prometheus, alert_has_its_series, asking, query_has_an_answer, rules_record
 
 SERVER, BROKEN, FAILING, WORKING = "e2e-watched", "e2e-broken", "e2e-failing", "e2e-working"
+QUICK = ("e2e-quick-1", "e2e-quick-2")
 
 # Series that a cluster of some minutes in good order does not have, and why.
 NO_WEEK = "nothing was predicted between six hours and a week ago"
@@ -49,11 +50,16 @@ def url(kube: Kube, trained: dict, store: Store) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(kube: Kube, url: str, drawings: Path) -> Iterator[Prometheus]:
+def prometheus(kube: Kube, url: str, drawings: Path, store: Store) -> Iterator[Prometheus]:
     """Prometheus, while a client asks for predictions all the time."""
     found = Prometheus(monitoring.start(os.environ.get("CONTEXT") or None, Reporter()))
     pictures = [file.read_bytes() for label in ("Cat", "Dog") for file in sorted((drawings / label).glob("*.jpg"))[:20]]
     with asking(f"{url}predict", [*pictures, b"no picture"]):
+        # One that completes makes the series of what completed, the next one a rate of it.
+        for seed, name in enumerate(QUICK):
+            parameters = {"epochs": 1, "imageSize": 32, "seed": 8 + seed}
+            kube.apply(training_run(name, store.bucket, parameters=parameters))
+            kube.wait(f"trun/{name}", "condition=Finished", 240)
         yield found
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from demo.kubectl import Kubectl
 from tests.e2e.failures import (
-    disk_pressure,
     ended_as,
     endless,
     evict,
@@ -80,7 +79,7 @@ def test_a_run_that_fails_by_itself(
     assert hint in failure["hint"]
     stage = status["stage"] if stage is None else stage  # the deadline may come in any
     fixed = {"message": failure["message"], "hint": failure["hint"]}
-    rest = {"attempt": failure["attempt"]} if "attempt" in failure else {}
+    rest = {name: failure[name] for name in ("attempt", "log") if name in failure}
     at = {**({"stage": stage} if stage else {}), **({"exitCode": exit_code} if exit_code else {})}
     sentence = f"{failure['message'].rstrip('.')}. {failure['hint']}"
     assert status == ended_as(reason, sentence, {**fixed, **rest, **at}, stage=stage)
@@ -94,9 +93,9 @@ def victim(kube: Kube, store: Store) -> str:
     return "e2e-victim"
 
 
-def interrupted(kube: Kube, name: str, reason: str, patience: float = 90) -> dict[str, Any]:
+def interrupted(kube: Kube, name: str, reason: str) -> dict[str, Any]:
     """The failure of the last attempt, once it is told."""
-    eventually(f"{name} tells of {reason}", lambda: _failure(kube, name).get("reason") == reason, patience)
+    eventually(f"{name} tells of {reason}", lambda: _failure(kube, name).get("reason") == reason, 90)
     found = _failure(kube, name)
     assert found["stage"] == "Train"
     assert found["hint"]
@@ -162,20 +161,6 @@ def test_a_more_important_pod_takes_the_place(kube: Kube, victim: str, images: d
     goes_on_in_another_pod(kube, victim, pod)
     kube.run("delete", f"trun/{victim}")
     eventually("its pod is gone", lambda: not pods(kube, victim), 60)
-
-
-def test_a_node_short_of_room_puts_the_pod_out(kube: Kube, store: Store) -> None:
-    name = "e2e-pressure"
-    kube.apply(_priority("e2e-humble", -10), endless(name, store, 32, priorityClassName="e2e-humble"))
-    try:
-        trains(kube, name)
-        pod = newest(kube, name)
-        with disk_pressure():
-            failure = interrupted(kube, name, "Evicted", 300)  # after the pods that ask for no room on the disk
-        assert "The node was low on resource: ephemeral-storage" in failure["message"]
-        goes_on_in_another_pod(kube, name, pod)
-    finally:
-        kube.run("delete", f"trun/{name}", "priorityclass/e2e-humble")
 
 
 def _priority(name: str, value: int) -> dict[str, Any]:
