@@ -7,16 +7,16 @@ PYTHON := .venv/bin/python
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-demo: .venv/.ready ## train and serve on a local cluster [DATA=folder or zip] [PHOTOS=N] [CONTEXT=name]
+demo: .venv/.ready ## train and serve on a local cluster [DATA=folder or zip] [PHOTOS=N] [CONTEXT=name REGISTRY=host/path]
 	@$(PYTHON) -m demo up $(if $(DATA),--data "$(DATA)") $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(CONTEXT),--context "$(CONTEXT)")
 
 down: .venv/.ready ## remove the demo's cluster and all it left on the machine; caches stay
 	@$(PYTHON) -m demo down $(if $(CONTEXT),--context "$(CONTEXT)")
 
-test: check ## all tests, on a real API server and a real node too (60 minutes when nothing is cached) [CONTEXT=name]
+test: check ## all tests, on a real API server and a real node too (how long: README) [CONTEXT=name REGISTRY=host/path]
 	@$(PYTHON) -m pytest
 
-minors: .venv/.ready ## the integration tests on the oldest and the newest supported Kubernetes
+minors: .venv/.ready ## the integration tests on the oldest and the newest tested Kubernetes
 	@for minor in 1.35 1.37; do KUBERNETES=$$minor $(PYTHON) -m pytest tests/integration || exit 1; done
 
 reliability: .venv/.ready ## what takes long: an operator under every fault, trainings killed, a store in bad weather, a server under attack

@@ -95,10 +95,15 @@ def shown(field: Mapping[str, Any]) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
+def sentence(rule: str) -> str:
+    """A rule's message, which begins with "must" or with the field's name."""
+    return f"It {rule}" if rule.startswith("must") else f"{rule[0].upper()}{rule[1:]}"
+
+
 def meaning(field: Mapping[str, Any]) -> str:
     """The description, and whatever else the API server insists on."""
     rules = [rule["message"] for rule in field.get("x-kubernetes-validations", ()) if "oldSelf" not in rule["rule"]]
-    return " ".join([str(field["description"]).strip(), *(f"It {rule}." for rule in rules)])
+    return " ".join([str(field["description"]).strip(), *(f"{sentence(rule)}." for rule in rules)])
 
 
 def of_runs(rows: Iterable[reasons.Reason]) -> str:

@@ -9,6 +9,8 @@ import aiohttp
 
 MODEL = "cats-dogs"
 CHAMPION = "champion"
+SET = f"MLflow's @{CHAMPION} is set"
+"""What a ModelServer says where the alias is as it should be."""
 TIMEOUT = 10.0
 API = "/api/2.0/mlflow"
 

@@ -92,6 +92,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "docs/devcluster.md": {
         "python -m devcluster": FRAGMENT,
+        ". .venv/bin/activate": Nobody("it made the environment that this runs in"),
         "python -m devcluster up": By(SESSION, "cluster.up("),
         "python -m devcluster up --control-plane": By("tests/integration/conftest.py", "isolated_control_plane"),
         "python -m devcluster down": By(SESSION, "cluster.down()"),
@@ -126,7 +127,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "docs/monitoring.md": {
         "kubectl create secret generic alertmanager": Nobody("the local cluster has no namespace gmp-public"),
-        "python -m demo monitoring": By("tests/e2e/test_monitoring.py", "monitoring"),
+        ".venv/bin/python -m demo monitoring": By("tests/e2e/test_monitoring.py", "monitoring"),
         "python -m scripts.dashboards": By("tests/contract/test_dashboards.py", "dashboards"),
         "promtool test rules": By("tests/contract/test_alerts.py", "promtool"),
     },
@@ -159,6 +160,8 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "catsdogs predict": By(TUTORIAL, "docs/tutorial.md"),
         "CATSDOGS_RAW=$PWD/photos dvc repro": By(TUTORIAL, "docs/tutorial.md"),
         "export CATSDOGS_BUCKET=cats-dogs": By("tests/workloads/commands/test_cli.py", "CATSDOGS_BUCKET"),
+        "export STORAGE_EMULATOR_HOST=http://ADDRESS:4443": By("tests/workloads/pod/conftest.py", "STORAGE_EMULATOR_HOST"),
+        "gcloud auth application-default login": NO_CLOUD,
         "kubectl get msrv -A -o json | catsdogs gc": By(VERSIONS, "--served"),
         "dvc status": HERE,
         "dvc dag": HERE,

@@ -168,7 +168,13 @@ def test_every_reason_is_explained() -> None:
 def test_the_example_follows_the_first_example_and_needs_no_image() -> None:
     first = yaml.safe_load((ROOT / "examples/01-trainingrun.yaml").read_text())
     second = yaml.safe_load((ROOT / "examples/02-modelserver.yaml").read_text())
-    assert first["metadata"] == {"name": "cats-dogs-demo", "namespace": "cats-dogs"}
+    assert first["metadata"] == {
+        "name": "cats-dogs-demo",
+        "namespace": "cats-dogs",
+        "labels": yaml.safe_load((ROOT / "examples/10-follow-a-label.yaml").read_text())["spec"]["modelFrom"][
+            "selector"
+        ]["matchLabels"],
+    }
     assert second == {
         "apiVersion": "mlops.cats-dogs.io/v1alpha1",
         "kind": "ModelServer",

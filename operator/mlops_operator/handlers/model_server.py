@@ -95,7 +95,7 @@ async def write_records(context: Context, key: Key, uid: str, records: tuple[Rec
             break
         through = int(record.entry["number"])
     if not problem and (server := context.settings.mlflow_tracking_uri) and records[-1].champion:
-        alias = await tracking.set_champion(server, records[-1].champion) or f"MLflow's @{tracking.CHAMPION} is set"
+        alias = await tracking.set_champion(server, records[-1].champion) or tracking.SET
     found = Recorded(through, problem, alias)
     if found != known:
         context.recorded[uid] = found

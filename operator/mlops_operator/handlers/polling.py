@@ -132,7 +132,22 @@ async def _look(
 
 async def watch_mlflow(context: Context) -> None:
     """Ask MLflow, where there is one, whether it works, until cancelled: its own metrics need a password."""
+    up = True
     while True:
         if server := context.settings.mlflow_tracking_uri:
-            metrics.DEPENDENCY_UP.labels("mlflow").set(await tracking.answers(server))
+            before, up = up, await tracking.answers(server)
+            metrics.DEPENDENCY_UP.labels("mlflow").set(up)
+            if up and not before:
+                _alias_anew(context)
         await asyncio.sleep(MLFLOW_SECONDS)
+
+
+def _alias_anew(context: Context) -> None:
+    """Forget what was written down of servers whose alias MLflow did not take: the next pass writes it again, which
+    changes nothing in the bucket, and sets the alias."""
+    for server in context.all_model_servers():
+        metadata = server["metadata"]
+        known = context.recorded.get(metadata["uid"])
+        if known and known.alias not in ("", tracking.SET):
+            del context.recorded[metadata["uid"]]
+            context.queue.add(Key(MODEL_SERVER, metadata["namespace"], metadata["name"]))

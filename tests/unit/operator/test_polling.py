@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from mlops_operator import progress, serving, tracking
 from mlops_operator.api.gate import Traffic
+from mlops_operator.api.model_server import Recorded
 from mlops_operator.handlers import polling
 from mlops_operator.handlers.polling import Trainer, poll_progress, running
 from mlops_operator.handlers.queue import Key
@@ -163,3 +164,26 @@ async def test_where_there_is_no_mlflow_none_is_asked(monkeypatch: pytest.Monkey
     assert not here.settings.mlflow_tracking_uri
     with pytest.raises(asyncio.CancelledError):
         await polling.watch_mlflow(here)
+
+
+async def test_when_mlflow_is_back_the_alias_that_it_did_not_take_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, False, True])
+
+    async def asked(_: str) -> bool:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise asyncio.CancelledError from None
+
+    monkeypatch.setattr(tracking, "answers", asked)
+    monkeypatch.setattr(polling, "MLFLOW_SECONDS", 0)
+    here, queue = context()
+    here.settings = SETTINGS
+    for name in ("pets", "others"):
+        here.store.put(item("ModelServer", name, 1, uid=f"u-{name}"))
+    kept = Recorded(2, "", tracking.SET)
+    here.recorded = {"u-pets": Recorded(3, "", "MLflow does not take the alias: refused"), "u-others": kept}
+    with pytest.raises(asyncio.CancelledError):
+        await polling.watch_mlflow(here)
+    assert here.recorded == {"u-others": kept}
+    assert queue.take() == [Key("ModelServer", "team", "pets")]
