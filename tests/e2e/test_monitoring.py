@@ -34,13 +34,12 @@ ABSENT = {
 
 @pytest.fixture(scope="module")
 def url(kube: Kube, trained: dict, store: Store) -> Iterator[str]:
-    """The address of a ModelServer, beside one that can't serve, a run that fails and one that is at work."""
+    """The address of a ModelServer, beside one that can't serve and a run that fails."""
     missing = {"uri": f"gs://{store.bucket}/models/none/model.pt", "sha256": "0" * 64}
     kube.apply(
         model_server(SERVER, RUN, gate={"policy": "None"}, smoke={"policy": "None"}),
         model_server(BROKEN, RUN, modelFrom=missing, gate={"policy": "None"}, smoke={"policy": "None"}),
         training_run(FAILING, "e2e-no-such-bucket"),
-        training_run(WORKING, store.bucket, parameters={"epochs": 500, "maxTrainSeconds": 500, "seed": 7}),
     )
     kube.wait(f"msrv/{SERVER}", "condition=Ready", 300)
     address = kube.get(f"msrv/{SERVER}")["status"]["url"]
@@ -51,7 +50,7 @@ def url(kube: Kube, trained: dict, store: Store) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def prometheus(kube: Kube, url: str, drawings: Path, store: Store) -> Iterator[Prometheus]:
-    """Prometheus, while a client asks for predictions all the time."""
+    """Prometheus, while a client asks for predictions all the time and a run is at work."""
     found = Prometheus(monitoring.start(os.environ.get("CONTEXT") or None, Reporter()))
     pictures = [file.read_bytes() for label in ("Cat", "Dog") for file in sorted((drawings / label).glob("*.jpg"))[:20]]
     with asking(f"{url}predict", [*pictures, b"no picture"]):
@@ -60,6 +59,8 @@ def prometheus(kube: Kube, url: str, drawings: Path, store: Store) -> Iterator[P
             parameters = {"epochs": 1, "imageSize": 32, "seed": 8 + seed}
             kube.apply(training_run(name, store.bucket, parameters=parameters))
             kube.wait(f"trun/{name}", "condition=Finished", 240)
+        # Last, since in some minutes it stops by itself, early.
+        kube.apply(training_run(WORKING, store.bucket, parameters={"epochs": 500, "maxTrainSeconds": 500, "seed": 7}))
         yield found
 
 
