@@ -160,7 +160,9 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "catsdogs predict": By(TUTORIAL, "docs/tutorial.md"),
         "CATSDOGS_RAW=$PWD/photos dvc repro": By(TUTORIAL, "docs/tutorial.md"),
         "export CATSDOGS_BUCKET=cats-dogs": By("tests/workloads/commands/test_cli.py", "CATSDOGS_BUCKET"),
-        "export STORAGE_EMULATOR_HOST=http://ADDRESS:4443": By("tests/workloads/pod/conftest.py", "STORAGE_EMULATOR_HOST"),
+        "export STORAGE_EMULATOR_HOST=http://ADDRESS:4443": By(
+            "tests/workloads/pod/conftest.py", "STORAGE_EMULATOR_HOST"
+        ),
         "gcloud auth application-default login": NO_CLOUD,
         "kubectl get msrv -A -o json | catsdogs gc": By(VERSIONS, "--served"),
         "dvc status": HERE,
