@@ -5,16 +5,15 @@ It reads only; what differs ends the step with the command that mends it.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from actions import DeliveryError, run
 from kube import get, kubectl
+from train import NAMESPACE
 
 CHECKOUT = Path(__file__).parents[2]
 CRDS, ROLE = CHECKOUT / "crds", CHECKOUT / "deploy" / "workloads" / "role.yaml"
-NAMESPACE = os.environ.get("NAMESPACE") or "cats-dogs"
 
 
 def check() -> None:

@@ -99,11 +99,12 @@ def log(kube: Kube, pod: str, stage: str = "train") -> str:
     return kube.run("logs", pod, f"--container={stage}", check=False).stdout
 
 
-def evict(kube: Kube, pod: str) -> None:
-    """Ask the API server to evict a pod, as a drain does."""
-    metadata = {"name": pod, "namespace": NAMESPACE}
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
-    kube.run("create", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction", "-f-", stdin=json.dumps(body))
+def evict(kube: Kube, pod: str) -> str:
+    """Ask for an eviction as `kubectl drain` does; returns "" or what the API server has against it."""
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+    done = kube.run("create", "--raw", path, "--filename=-", stdin=json.dumps(body), check=False)
+    return done.stderr if done.returncode else ""
 
 
 def kill_processes(run: str) -> int:

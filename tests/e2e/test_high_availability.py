@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from devcluster.control_plane import answers
-from tests.e2e.kube import NAMESPACE, RUN, Kube, eventually, model_server
+from tests.e2e.failures import evict
+from tests.e2e.kube import RUN, Kube, eventually, model_server
 from tests.e2e.test_gate import load
 
 SERVER = "e2e-available"
@@ -55,14 +56,6 @@ def names(kube: Kube, ready: bool = True) -> set[str]:
 
 def two_are_ready(kube: Kube, seconds: float = 90) -> None:
     eventually("two pods are ready, and no other is there", lambda: len(names(kube)) == 2 == len(pods(kube)), seconds)
-
-
-def evict(kube: Kube, pod: str) -> str:
-    """Ask for an eviction as `kubectl drain` does; returns "" or what the API server has against it."""
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
-    done = kube.run("create", "--raw", path, "--filename=-", stdin=json.dumps(body), check=False)
-    return done.stderr if done.returncode else ""
 
 
 def all_answered(seen: Counter, trained: dict) -> None:

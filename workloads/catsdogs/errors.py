@@ -36,6 +36,7 @@ REASONS = {
 
 
 DISK_HINT = "make room where the workspace lies, or give the pod a larger volume, then run again: what is done is kept"
+RIGHTS_HINT = "give the trainer's account the rights that deploy/gcp/identity.tf lists for it"
 
 
 class StageError(Exception):

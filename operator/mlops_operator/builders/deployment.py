@@ -137,8 +137,8 @@ def _container(inputs: DeploymentInputs) -> dict[str, Any]:
             "requests": {"cpu": inputs.cpu, "memory": inputs.memory},
             "limits": {"memory": twice(inputs.memory)},
         },
-        # Five minutes to load the libraries and the model; then the kubelet starts the container again.
-        # By /live: a server whose bucket is away waits for it, and a restart would only make the next try later.
+        # Five minutes for the process to answer. By /live, not /health: a server whose bucket is away waits for it, and
+        # a restart would only make the next try later.
         "startupProbe": _probe("/live", period=2, timeout=2, failures=150),
         "readinessProbe": _probe("/health", period=2, timeout=2, failures=5),
         "livenessProbe": _probe("/live", period=10, timeout=5, failures=3),

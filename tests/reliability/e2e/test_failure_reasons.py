@@ -109,7 +109,7 @@ def _failure(kube: Kube, name: str) -> dict[str, Any]:
 
 def test_an_evicted_pod_goes_on_elsewhere(kube: Kube, victim: str) -> None:
     pod = newest(kube, victim)
-    evict(kube, pod)
+    assert evict(kube, pod) == ""
     failure = interrupted(kube, victim, "Evicted")
     assert failure["message"] == "Eviction API: evicting"
     goes_on_in_another_pod(kube, victim, pod)

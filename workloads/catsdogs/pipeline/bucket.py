@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from catsdogs import key
-from catsdogs.errors import Exit, StageError, config_error
+from catsdogs.errors import RIGHTS_HINT, Exit, StageError, config_error
 
 THREADS = 16
 TIMEOUT = 30.0
@@ -37,7 +37,7 @@ def explained(what: str) -> Iterator[None]:
         raise StageError(
             Exit.PERMISSION_DENIED,
             f"no rights to {what}: {_short(error)}",
-            "give the trainer's account the rights that deploy/gcp/identity.tf lists for it",
+            RIGHTS_HINT,
         ) from error
     except api.NotFound as error:
         raise StageError(Exit.BUCKET_NOT_FOUND, f"{what} is not there: {_short(error)}", BUCKET_HINT) from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from catsdogs import key
-from catsdogs.errors import DISK_HINT, REASONS, Exit, StageError
+from catsdogs.errors import DISK_HINT, REASONS, RIGHTS_HINT, Exit, StageError
 from catsdogs.pipeline.workspace import PARAMS, write_parameters
 
 APP = Path(__file__).parents[3]  # holds dvc.yaml, params.yaml and workloads/
@@ -155,8 +155,7 @@ def failure(error: str, what: str, otherwise: Exit = Exit.CRASH) -> StageError:
     if "no space left" in lower or "disk quota" in lower:
         return StageError(Exit.DISK_FULL, text, DISK_HINT)
     if re.search(r"forbidden|permission|unauthorized|invalid credentials|\b40[13]\b", lower):
-        hint = "give the trainer's account the rights that deploy/gcp/identity.tf lists for it"
-        return StageError(Exit.PERMISSION_DENIED, text, hint)
+        return StageError(Exit.PERMISSION_DENIED, text, RIGHTS_HINT)
     if "bucket does not exist" in lower:
         return StageError(Exit.BUCKET_NOT_FOUND, text, "create the bucket, or name another one in spec.bucket")
     if otherwise == Exit.CRASH and re.search(
